@@ -1,0 +1,341 @@
+//! What an app is built from.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use wingbeat_adapter::SyncAdapter;
+
+use super::{App, Config, Inner, OnConnection, registered_path, shutdown};
+use crate::channels::{Audience, Channels, Dispatch, Publication, Publishers};
+use crate::connections::{Connection, Connections};
+use crate::event::Listeners;
+use crate::hooks::{Chains, Hooks, RegisterHooks};
+use crate::service::{Entry, Method, Registration, Routes, valid_event_name};
+use crate::sync::{Schemes, Sync, SyncOptions, SyncParts};
+use crate::tasks::Tasks;
+use crate::words::nearest;
+
+/// Collects what an app consists of; [`build`](Self::build) checks all of it together.
+#[must_use = "a builder does nothing until `build`"]
+#[derive(Default)]
+pub struct AppBuilder {
+    config: Config,
+    services: Vec<(String, Registration)>,
+    hooks: Hooks,
+    publishers: Publishers,
+    on_connection: Vec<OnConnection>,
+    schemes: Schemes,
+    sources: Vec<Source>,
+    sync_options: SyncOptions,
+}
+
+/// How the app reaches the other nodes.
+enum Source {
+    Uri(String),
+    Adapter(Arc<dyn SyncAdapter>),
+}
+
+/// Says what is wrong with the parts of an app, all of it.
+#[derive(Debug)]
+pub struct BuildError(Vec<String>);
+
+impl AppBuilder {
+    /// Sets the label of the node.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.config.name = name.into();
+        self
+    }
+
+    /// Replaces all settings.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Adds a service under a path, as `messages` or `org/:orgId/items`.
+    pub fn service(mut self, path: &str, service: impl Into<Registration>) -> Self {
+        self.services
+            .push((registered_path(path).to_owned(), service.into()));
+        self
+    }
+
+    /// Sets who hears the events of services that have no publisher of their own.
+    pub fn publish<A, F>(mut self, publisher: F) -> Self
+    where
+        A: Into<Audience>,
+        F: Fn(&Publication<'_>, &Channels) -> A + Send + std::marker::Sync + 'static,
+    {
+        self.publishers.set(None, publisher);
+        self
+    }
+
+    /// Sets who hears one of the four automatic events of services that have no publisher of their own for it.
+    pub fn publish_event<A, F>(mut self, event: &str, publisher: F) -> Self
+    where
+        A: Into<Audience>,
+        F: Fn(&Publication<'_>, &Channels) -> A + Send + std::marker::Sync + 'static,
+    {
+        self.publishers.set(Some(event.into()), publisher);
+        self
+    }
+
+    /// Adds code that sees every new connection before its first call, to let it join channels.
+    pub fn on_connection(
+        mut self,
+        on_connection: impl Fn(&Connection, &Channels) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        self.on_connection.push(Arc::new(on_connection));
+        self
+    }
+
+    /// Joins the other nodes through an adapter.
+    pub fn sync(mut self, adapter: impl SyncAdapter) -> Self {
+        self.sources.push(Source::Adapter(Arc::new(adapter)));
+        self
+    }
+
+    /// Joins the other nodes through the broker at a URI: `memory://NAME`, `redis://…`, `rediss://…`, or a scheme of
+    /// [`register_scheme`](Self::register_scheme). The options `key`, `codec` and `delivery` may stand in its query.
+    pub fn sync_uri(mut self, uri: impl Into<String>) -> Self {
+        self.sources.push(Source::Uri(uri.into()));
+        self
+    }
+
+    /// Sets how nodes are joined.
+    pub fn sync_options(mut self, options: SyncOptions) -> Self {
+        self.sync_options = options;
+        self
+    }
+
+    /// Names the services that Node `feathers-sync` processes on the same broker have registered.
+    ///
+    /// Only the events of these travel where Node processes listen: an unknown path makes such a process deaf.
+    pub fn node_peers<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
+        self.sync_options.node_peers = paths.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Adds a URI scheme for an adapter of your own.
+    pub fn register_scheme<F>(
+        mut self,
+        scheme: &'static str,
+        options: &'static [&'static str],
+        adapter: F,
+    ) -> Self
+    where
+        F: Fn(&str) -> Result<Arc<dyn SyncAdapter>, wingbeat_adapter::SyncError>
+            + Send
+            + std::marker::Sync
+            + 'static,
+    {
+        self.schemes.register(scheme, options, adapter);
+        self
+    }
+
+    /// Checks all parts together and starts the app: it takes calls, and dials the broker in the background.
+    ///
+    /// # Errors
+    /// Names everything that is wrong: a path that stands twice, hooks and publishers for methods and events that no
+    /// service has, more than one sync, a URI with an unknown scheme or option.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn build(mut self) -> Result<App, BuildError> {
+        let mut problems = self.problems();
+        let parts = self.sync_parts(&mut problems);
+        if !problems.is_empty() {
+            return Err(BuildError(problems));
+        }
+        let app = self.assemble(parts);
+        app.0.sync.start(app.tasks(), app.knows());
+        app.start_hearing();
+        for entry in app.0.routes.entries() {
+            entry.service.setup(&app.downgrade(), &entry.path);
+        }
+        Ok(app)
+    }
+
+    fn assemble(self, parts: Option<SyncParts>) -> App {
+        let dispatch = Dispatch::new();
+        let mut routes = Routes::default();
+        for (path, registration) in self.services {
+            routes.insert(entry(&path, registration, &self.hooks));
+        }
+        App(Arc::new(Inner {
+            sync: Sync::new(parts, &self.config.name, dispatch.clone()),
+            config: self.config,
+            routes,
+            publishers: self.publishers,
+            listeners: Listeners::default(),
+            channels: Channels::default(),
+            connections: Connections::default(),
+            on_connection: self.on_connection,
+            dispatch,
+            calls: Tasks::default(),
+            tasks: Tasks::default(),
+            shutdown: shutdown::Stage::new(),
+        }))
+    }
+
+    /// Finds the adapter; what keeps it from that joins the problems.
+    fn sync_parts(&mut self, problems: &mut Vec<String>) -> Option<SyncParts> {
+        if self.sources.len() > 1 {
+            problems.push("sync is set more than once; an app has one".to_owned());
+        }
+        let parts = match self.sources.pop()? {
+            Source::Adapter(adapter) => Ok(SyncParts::new(adapter, self.sync_options.clone())),
+            Source::Uri(uri) => self.schemes.open(&uri, self.sync_options.clone()),
+        };
+        parts.map_err(|problem| problems.push(problem)).ok()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.path_problems();
+        problems.extend(self.hook_problems(&self.hooks, "the app"));
+        for (path, registration) in &self.services {
+            problems.extend(self.hook_problems(&registration.hooks, path));
+            problems.extend(event_problems(path, registration));
+        }
+        for event in self
+            .publishers
+            .named_events()
+            .filter(|event| !Method::EVENTS.contains(&&***event))
+        {
+            problems.push(format!(
+                "'{event}' is not a valid service event{}",
+                hint(event, Method::EVENTS)
+            ));
+        }
+        problems
+    }
+
+    fn path_problems(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let twice = self.services.iter().filter(|(path, _)| !seen.insert(path));
+        let mut problems: Vec<String> = twice
+            .map(|(path, _)| format!("two services stand at '{path}'"))
+            .collect();
+        for path in &self.sync_options.node_peers {
+            if !self
+                .services
+                .iter()
+                .any(|(known, _)| known == registered_path(path))
+            {
+                let known = self.services.iter().map(|(known, _)| known.as_str());
+                problems.push(format!(
+                    "node_peers names '{path}', which is no service{}",
+                    hint(path, known)
+                ));
+            }
+        }
+        problems
+    }
+
+    fn hook_problems(&self, hooks: &Hooks, place: &str) -> Vec<String> {
+        let methods: Vec<&str> = self
+            .services
+            .iter()
+            .flat_map(|(_, registration)| registration.methods.iter().map(|method| &**method))
+            .chain(Method::STANDARD)
+            .collect();
+        let unknown = hooks
+            .named_methods()
+            .filter(|method| !methods.contains(&method.as_str()));
+        unknown
+            .map(|method| {
+                format!(
+                    "a hook of {place} names the unknown method '{method}'{}",
+                    hint(method.as_str(), methods.iter().copied())
+                )
+            })
+            .collect()
+    }
+}
+
+impl RegisterHooks for AppBuilder {
+    fn hooks_mut(&mut self) -> &mut Hooks {
+        &mut self.hooks
+    }
+}
+
+impl App {
+    /// Returns what tells whether events of a path are ours.
+    fn knows(&self) -> Arc<dyn Fn(&str) -> bool + Send + std::marker::Sync> {
+        let handle = self.downgrade();
+        Arc::new(move |path| {
+            handle
+                .upgrade()
+                .is_some_and(|app| app.routes().registered(path).is_some())
+        })
+    }
+}
+
+impl fmt::Debug for AppBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<&str> = self
+            .services
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        f.debug_struct("AppBuilder")
+            .field("services", &paths)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+fn entry(path: &str, registration: Registration, app_hooks: &Hooks) -> Entry {
+    Entry {
+        path: path.into(),
+        chains: Chains::new(
+            &registration.methods,
+            app_hooks,
+            &registration.hooks,
+            &registration.service,
+        ),
+        published_events: registration.all_published_events(),
+        service: registration.service,
+        methods: registration.methods,
+        custom_events: registration.custom_events,
+        route_params: registration.route_params,
+        publishers: registration.publishers,
+        sync_context: registration.sync_context,
+    }
+}
+
+fn event_problems(path: &str, registration: &Registration) -> Vec<String> {
+    let published = registration.all_published_events();
+    let unknown = registration
+        .publishers
+        .named_events()
+        .filter(|event| !published.contains(event));
+    let unknown = unknown.map(|event| {
+        format!(
+            "'{event}' is not a valid service event of '{path}'{}",
+            hint(event, published.iter().map(|known| &**known))
+        )
+    });
+    let forbidden = registration
+        .custom_events
+        .iter()
+        .filter(|event| !valid_event_name(event));
+    unknown
+        .chain(
+            forbidden.map(|event| format!("'{event}' can not be the name of an event of '{path}'")),
+        )
+        .collect()
+}
+
+fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known)
+        .map(|nearest| format!(", did you mean '{nearest}'?"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,62 @@
+//! The settings of a node.
+
+use std::time::Duration;
+
+use crate::connections::OutboxLimits;
+
+/// The settings of a node; assign the fields that differ.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The label of the node in logs and in `peers()`; `node` by default. It is never used to tell nodes apart.
+    pub name: String,
+    /// Answers as Feathers does where wingbeat knows better: 500 for bad JSON and oversize bodies, and the text of foreign
+    /// errors. Off by default.
+    pub feathers_compat: bool,
+    /// Bytes of a REST body; 100 KiB by default, as Express has it.
+    pub max_body: usize,
+    /// Bytes of a message from a socket; 1,000,000 by default, as Engine.IO has it.
+    pub max_message: usize,
+    /// Time between two pings to a socket; 25 s by default.
+    pub ping_interval: Duration,
+    /// Time that a socket has to answer a ping; 20 s by default.
+    pub ping_timeout: Duration,
+    /// Time that a socket has to connect its namespace; 45 s by default.
+    pub connect_timeout: Duration,
+    /// Time that a client has to send the header of a request; 10 s by default.
+    pub header_timeout: Duration,
+    /// Connections that the node accepts at once; 100,000 by default. Further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Calls of one socket that may run at once; 256 by default. At the bound its messages wait.
+    pub max_open_calls: usize,
+    /// How much may wait for one client.
+    pub outbox: OutboxLimits,
+    /// Origins, besides the node's own, from which handshakes with cookies are taken, as `https://app.example`.
+    pub allowed_origins: Vec<String>,
+    /// Makes `/ready` answer 503 whenever sync is not `Ready`; off by default, since one outage of the broker would take
+    /// every node out of the balancer.
+    pub strict_readiness: bool,
+    /// Time that each step of a shutdown may take; 30 s by default.
+    pub shutdown_deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "node".to_owned(),
+            feathers_compat: false,
+            max_body: 100 << 10,
+            max_message: 1_000_000,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(45),
+            header_timeout: Duration::from_secs(10),
+            max_connections: 100_000,
+            max_open_calls: 256,
+            outbox: OutboxLimits::default(),
+            allowed_origins: Vec::new(),
+            strict_readiness: false,
+            shutdown_deadline: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The app: collects services, hooks, publishers and the adapter, runs calls, and shuts down in order.
+
+mod builder;
+mod config;
+mod emission;
+mod hearing;
+mod shutdown;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use serde_json::Value;
+
+pub use builder::{AppBuilder, BuildError};
+pub use config::Config;
+pub use shutdown::Leftover;
+
+use crate::channels::{Channel, Channels, Dispatch, Publishers};
+use crate::connections::{Connection, Connections};
+use crate::error::{Error, ErrorName, Result};
+use crate::event::{Event, Listeners, Scope};
+use crate::hooks::HookContext;
+use crate::service::{
+    Call, Method, Reply, Route, Routes, ServiceHandle, stripped, valid_event_name,
+};
+use crate::sync::Sync;
+use crate::tasks::Tasks;
+
+/// A node: its services, its clients, and its link to the other nodes. Clones are the same node.
+///
+/// ```
+/// use serde_json::json;
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().service("messages", Memory::new()).build()?;
+/// app.service("messages").on_local("created", |event| println!("{:?}", event.data()));
+/// app.service("messages").create(json!({ "text": "hi" })).await?;
+/// app.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// A way to an app that does not keep it alive, for services that the app owns.
+#[derive(Clone, Debug)]
+pub struct AppHandle(Weak<Inner>);
+
+type OnConnection = Arc<dyn Fn(&Connection, &Channels) + Send + std::marker::Sync>;
+
+pub(crate) struct Inner {
+    config: Config,
+    routes: Routes,
+    publishers: Publishers,
+    listeners: Listeners,
+    channels: Channels,
+    connections: Connections,
+    on_connection: Vec<OnConnection>,
+    dispatch: Dispatch,
+    sync: Sync,
+    /// Calls that run; they end by themselves.
+    calls: Tasks,
+    /// Everything else: transports, the dispatcher, the sync supervisor.
+    tasks: Tasks,
+    shutdown: shutdown::Stage,
+}
+
+impl App {
+    /// Starts to build an app.
+    pub fn builder() -> AppBuilder {
+        AppBuilder::default()
+    }
+
+    /// Returns a service as seen from inside the process. A path without service answers `NotFound` to every call.
+    #[must_use]
+    pub fn service(&self, path: &str) -> ServiceHandle {
+        ServiceHandle::new(self.clone(), path)
+    }
+
+    /// Returns the channel of a name.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Channel {
+        self.0.channels.channel(name)
+    }
+
+    /// Returns all channels.
+    #[must_use]
+    pub fn channels(&self) -> &Channels {
+        &self.0.channels
+    }
+
+    /// Returns the link to the other nodes.
+    #[must_use]
+    pub fn sync(&self) -> &Sync {
+        &self.0.sync
+    }
+
+    /// Returns how many clients are connected to this node.
+    #[must_use]
+    pub fn n_connections(&self) -> usize {
+        self.0.connections.len()
+    }
+
+    /// Runs a call with its hooks and sends its events.
+    ///
+    /// # Errors
+    /// `NotFound` for a path without service, `MethodNotAllowed` for a method that it does not offer, and whatever hooks and
+    /// the service fail with.
+    ///
+    /// # Cancel safety
+    /// The call runs to its end in a task of its own, also when the future is dropped.
+    pub async fn call(&self, call: Call) -> Result<Reply> {
+        let path = stripped(&call.path);
+        let route = self.0.routes.lookup(path).ok_or_else(|| not_found(path))?;
+        self.invoke(route, call).await
+    }
+
+    /// Adds a listener for the events of a service: `Scope::Local` hears this node's only.
+    pub(crate) fn listen(
+        &self,
+        path: &str,
+        event: &str,
+        scope: Scope,
+        listener: Arc<dyn Fn(&Event) + Send + std::marker::Sync>,
+    ) {
+        self.0.listeners.add(
+            (registered_path(path).into(), event.into()),
+            scope,
+            listener,
+        );
+    }
+
+    /// Emits an event by hand, without a call behind it.
+    pub(crate) fn emit(&self, path: &str, event: &str, data: Value) -> Result<()> {
+        let path = registered_path(path);
+        let entry = self
+            .0
+            .routes
+            .registered(path)
+            .ok_or_else(|| not_found(path))?;
+        if !valid_event_name(event) {
+            return Err(Error::bad_request(format!(
+                "'{event}' can not be the name of an event"
+            )));
+        }
+        self.emit_by_hand(entry, event, data);
+        Ok(())
+    }
+
+    /// Runs a call whose service is found.
+    pub(crate) async fn invoke(&self, route: Route, call: Call) -> Result<Reply> {
+        let app = self.clone();
+        let done = self
+            .0
+            .calls
+            .spawn("call", async move { app.run(route, call).await });
+        let panicked = || {
+            Err(Error::new(
+                ErrorName::GeneralError,
+                "the call failed unexpectedly; the log says more",
+            ))
+        };
+        done.await.ok().flatten().unwrap_or_else(panicked)
+    }
+
+    async fn run(&self, route: Route, call: Call) -> Result<Reply> {
+        let mut context = self.context(&route, call);
+        route.entry.chains.run(&mut context).await?;
+        self.emit_events(&context).await;
+        let HookContext {
+            result,
+            dispatch,
+            http,
+            ..
+        } = context;
+        Ok(Reply {
+            result: result.unwrap_or(Value::Null),
+            dispatch,
+            http,
+        })
+    }
+
+    fn context(&self, route: &Route, call: Call) -> HookContext {
+        let has_data = !matches!(call.method, Method::Find | Method::Get | Method::Remove);
+        let mut context = HookContext::new(self.clone(), Arc::clone(&route.entry), call.method);
+        context.id = call.id;
+        context.data = has_data.then_some(call.data);
+        context.params = call.params;
+        context.params.route = route.params.clone();
+        context.sync(call.sync);
+        context
+    }
+
+    pub(crate) fn downgrade(&self) -> AppHandle {
+        AppHandle(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.0.routes
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// Lets the app's own code see a new connection before its first call.
+    pub(crate) fn greet(&self, connection: &Connection) {
+        for on_connection in &self.0.on_connection {
+            on_connection(connection, &self.0.channels);
+        }
+    }
+
+    /// Takes a connection out of everything.
+    pub(crate) fn forget(&self, connection: &Connection) {
+        self.0.channels.disconnect(connection);
+        self.0.connections.remove(connection);
+    }
+}
+
+impl AppHandle {
+    /// Returns the app, unless it is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<App> {
+        self.0.upgrade().map(App)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("name", &self.0.config.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
+
+fn not_found(path: &str) -> Error {
+    Error::not_found(format!("Service '{path}' not found"))
+}
+
+/// Turns a path as a user writes it into the one under which a service is registered; the root service is `/`.
+pub(crate) fn registered_path(path: &str) -> &str {
+    match stripped(path) {
+        "" => "/",
+        stripped => stripped,
+    }
+}

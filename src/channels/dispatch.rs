@@ -1,0 +1,113 @@
+//! The queue between the sequencer and this node's own clients.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::event::Event;
+
+/// Events in the order in which this node's own clients are to hear them.
+///
+/// The queue itself never refuses: whoever feeds it waits for [`Dispatch::room`] first (calls before they answer, sync-in
+/// before it reads on), which bounds it to [`Dispatch::LIMIT`] events plus what those waiting hold.
+#[derive(Clone)]
+pub(crate) struct Dispatch(Arc<Inner>);
+
+struct Inner {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    heard: watch::Sender<u64>,
+    peak: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    pushed: u64,
+}
+
+impl Dispatch {
+    /// How many events may wait before those who feed the queue have to.
+    pub(crate) const LIMIT: u64 = 16_384;
+
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            queue: Mutex::default(),
+            filled: Notify::new(),
+            heard: watch::Sender::new(0),
+            peak: AtomicU64::new(0),
+        }))
+    }
+
+    /// Appends an event and returns its position for [`Dispatch::heard`].
+    pub(crate) fn push(&self, event: Event) -> u64 {
+        let mut queue = self.0.queue.lock();
+        queue.events.push_back(event);
+        queue.pushed += 1;
+        self.0
+            .peak
+            .fetch_max(queue.events.len() as u64, Ordering::Relaxed);
+        self.0.filled.notify_one();
+        queue.pushed
+    }
+
+    /// Waits until the event at a position went to its listeners and clients.
+    pub(crate) async fn heard(&self, position: u64) {
+        let _ = self
+            .0
+            .heard
+            .subscribe()
+            .wait_for(|heard| *heard >= position)
+            .await;
+    }
+
+    /// Waits until the queue has room.
+    pub(crate) async fn room(&self) {
+        let pushed = self.0.queue.lock().pushed;
+        if pushed - *self.0.heard.borrow() > Self::LIMIT {
+            self.heard(pushed - Self::LIMIT).await;
+        }
+    }
+
+    /// Hands every event to `hear`, in order, for as long as it is polled.
+    pub(crate) async fn run(&self, hear: impl Fn(&Event)) {
+        loop {
+            self.0.filled.notified().await;
+            while let Some(batch) = self.next_batch() {
+                for event in &batch {
+                    hear(event);
+                }
+                self.0
+                    .heard
+                    .send_modify(|heard| *heard += batch.len() as u64);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Returns the largest number of events that ever waited.
+    pub(crate) fn peak(&self) -> u64 {
+        self.0.peak.load(Ordering::Relaxed)
+    }
+
+    /// Takes a bounded piece, so that one long queue does not keep the executor from other work.
+    fn next_batch(&self) -> Option<Vec<Event>> {
+        let mut queue = self.0.queue.lock();
+        let n = queue.events.len().min(BATCH);
+        (n > 0).then(|| queue.events.drain(..n).collect())
+    }
+}
+
+impl fmt::Debug for Dispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatch")
+            .field("peak", &self.peak())
+            .finish_non_exhaustive()
+    }
+}
+
+const BATCH: usize = 64;

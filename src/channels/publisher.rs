@@ -1,0 +1,183 @@
+//! The functions that pick the channels of an event, and the fan-out to their connections.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use super::{Channel, Channels};
+use crate::connections::{Connection, Frames};
+use crate::event::{Event, Json};
+
+/// An event as a publisher sees it: the same on every node, its origin included.
+#[derive(Debug)]
+pub struct Publication<'a>(&'a Event);
+
+impl Publication<'_> {
+    /// Returns the path of the service, as it was registered.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// Returns the event's name.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Returns what clients get: the element of the call's `dispatch` or result.
+    #[must_use]
+    pub fn data(&self) -> &Value {
+        self.0.public_data().value()
+    }
+
+    /// Returns the method of the call; custom events have none.
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        self.0.context()?.method()
+    }
+
+    /// Returns a field of the call's context: `id`, or one that the service's
+    /// [`sync_context`](crate::service::Registration::sync_context) lets out.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.0.context()?.field(name)
+    }
+}
+
+/// The channels that hear an event; made from one channel, several, an `Option` or `()`.
+#[derive(Clone, Debug, Default)]
+pub struct Audience(Vec<Channel>);
+
+impl From<()> for Audience {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+impl From<Channel> for Audience {
+    fn from(channel: Channel) -> Self {
+        Self(vec![channel])
+    }
+}
+
+impl From<Option<Channel>> for Audience {
+    fn from(channel: Option<Channel>) -> Self {
+        Self(channel.into_iter().collect())
+    }
+}
+
+impl From<Vec<Channel>> for Audience {
+    fn from(channels: Vec<Channel>) -> Self {
+        Self(channels)
+    }
+}
+
+impl<const N: usize> From<[Channel; N]> for Audience {
+    fn from(channels: [Channel; N]) -> Self {
+        Self(channels.into())
+    }
+}
+
+type Publisher = Arc<dyn Fn(&Publication<'_>, &Channels) -> Audience + Send + Sync>;
+
+/// The publishers of one level, the app's or a service's: one for each event and one for all.
+#[derive(Clone, Default)]
+pub(crate) struct Publishers {
+    by_event: HashMap<Option<Arc<str>>, Publisher>,
+    panics: Arc<AtomicU64>,
+}
+
+impl Publishers {
+    /// Sets the publisher of an event, or of all events without one of their own. The last one set wins.
+    pub(crate) fn set<A, F>(&mut self, event: Option<Arc<str>>, publisher: F)
+    where
+        A: Into<Audience>,
+        F: Fn(&Publication<'_>, &Channels) -> A + Send + Sync + 'static,
+    {
+        let publisher: Publisher =
+            Arc::new(move |publication, channels| publisher(publication, channels).into());
+        self.by_event.insert(event, publisher);
+    }
+
+    /// Returns the events that have a publisher of their own.
+    pub(crate) fn named_events(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_event.keys().flatten()
+    }
+
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Sends an event to the connections that its publisher picks: this level's first, then the one of `outer`
+    /// (feathers.md §4.2). Returns how many connections got it.
+    pub(crate) fn publish(&self, outer: &Self, event: &Event, channels: &Channels) -> usize {
+        let level = [self, outer]
+            .into_iter()
+            .find_map(|level| Some((level, level.pick(event.name())?)));
+        let Some((level, publisher)) = level else {
+            return 0;
+        };
+        let audience = catch_unwind(AssertUnwindSafe(|| {
+            publisher(&Publication(event), channels)
+        }));
+        audience.map_or_else(
+            |_| level.panicked(event),
+            |audience| send(event, &audience.0),
+        )
+    }
+
+    fn pick(&self, event: &str) -> Option<&Publisher> {
+        self.by_event
+            .get(&Some(event.into()))
+            .or_else(|| self.by_event.get(&None))
+    }
+
+    fn panicked(&self, event: &Event) -> usize {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            path = event.path(),
+            event = event.name(),
+            "a publisher panicked: no client hears the event"
+        );
+        0
+    }
+}
+
+impl fmt::Debug for Publishers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_event.keys()).finish()
+    }
+}
+
+/// Sends one event to the connections of its channels: one frame each, with the data of the first channel that has the
+/// connection (feathers.md §4.3).
+fn send(event: &Event, channels: &[Channel]) -> usize {
+    let mut frames = Frames::new(event);
+    let mut sent = 0;
+    let mut seen = HashSet::new();
+    for channel in channels {
+        let payload = channel.data().unwrap_or(event.public_data());
+        channel.for_each(|connection| {
+            let is_first = channels.len() == 1 || seen.insert(connection.id());
+            sent += usize::from(is_first && deliver(&mut frames, event, payload, connection));
+        });
+    }
+    sent
+}
+
+fn deliver(
+    frames: &mut Frames<'_>,
+    event: &Event,
+    payload: &Json,
+    connection: &Connection,
+) -> bool {
+    let is_too_young = event
+        .happened()
+        .is_some_and(|happened| connection.opened() > happened);
+    !is_too_young && connection.send(frames.frame(connection.format(), payload))
+}

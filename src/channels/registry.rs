@@ -1,0 +1,181 @@
+//! The channels of a node.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use parking_lot::RwLock;
+use serde_json::Value;
+
+use crate::connections::Connection;
+use crate::event::Json;
+
+/// The channels of a node by name; clones share them.
+#[derive(Clone, Default)]
+pub struct Channels(Arc<RwLock<HashMap<Arc<str>, Arc<Members>>>>);
+
+type Members = RwLock<IndexMap<u64, Connection>>;
+type Filter = Arc<dyn Fn(&Connection) -> bool + Send + Sync>;
+
+/// A named set of connections.
+///
+/// A channel comes to be with its first member and goes with its last one.
+#[derive(Clone)]
+pub struct Channel {
+    channels: Channels,
+    name: Arc<str>,
+    data: Option<Json>,
+    filter: Option<Filter>,
+}
+
+impl Channels {
+    /// Returns the channel of a name.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> Channel {
+        Channel {
+            channels: self.clone(),
+            name: name.into(),
+            data: None,
+            filter: None,
+        }
+    }
+
+    /// Returns the names of all channels that have a member.
+    #[must_use]
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.0.read().keys().cloned().collect()
+    }
+
+    /// Takes a connection out of all its channels for good: later joins do nothing.
+    pub(crate) fn disconnect(&self, connection: &Connection) {
+        for name in connection.close_membership() {
+            self.remove(&name, connection);
+        }
+    }
+
+    fn members(&self, name: &str) -> Option<Arc<Members>> {
+        self.0.read().get(name).cloned()
+    }
+
+    /// Adds a member while the table is locked, so that a channel which empties at the same time is not lost.
+    fn insert(&self, name: &Arc<str>, connection: &Connection) {
+        if !connection.begin_membership(name) {
+            return;
+        }
+        let add =
+            |members: &Arc<Members>| members.write().insert(connection.id(), connection.clone());
+        if self.0.read().get(name).map(add).is_none() {
+            add(self.0.write().entry(Arc::clone(name)).or_default());
+        }
+        // The connection may have gone between the two steps; its own leave would then have found nothing.
+        if connection.is_gone() {
+            self.remove(name, connection);
+        }
+    }
+
+    fn remove(&self, name: &str, connection: &Connection) {
+        let Some(members) = self.members(name) else {
+            return;
+        };
+        members.write().swap_remove(&connection.id());
+        if members.read().is_empty() {
+            let mut channels = self.0.write();
+            if channels
+                .get(name)
+                .is_some_and(|members| members.read().is_empty())
+            {
+                channels.remove(name);
+            }
+        }
+    }
+}
+
+impl Channel {
+    /// Returns the channel's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds a connection; one that is closed or already in stays as it is.
+    pub fn join(&self, connection: &Connection) {
+        self.channels.insert(&self.name, connection);
+    }
+
+    /// Takes a connection out.
+    pub fn leave(&self, connection: &Connection) {
+        if connection.end_membership(&self.name) {
+            self.channels.remove(&self.name, connection);
+        }
+    }
+
+    /// Returns how many connections are in the channel.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.channels
+            .members(&self.name)
+            .map_or(0, |members| members.read().len())
+    }
+
+    /// Tells whether no connection is in the channel.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the same channel with other data: its connections get this instead of the event's. `null`, `false`, `0` and
+    /// `""` change nothing (feathers.md §3.5).
+    #[must_use]
+    pub fn send(mut self, data: Value) -> Self {
+        self.data = is_truthy(&data).then(|| data.into());
+        self
+    }
+
+    /// Returns the same channel without the connections for which `keep` is false.
+    #[must_use]
+    pub fn filter(mut self, keep: impl Fn(&Connection) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Some(Arc::new(keep));
+        self
+    }
+
+    pub(super) fn data(&self) -> Option<&Json> {
+        self.data.as_ref()
+    }
+
+    /// Calls `visit` for every member while joins and leaves wait; `visit` must not block.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&Connection)) {
+        let Some(members) = self.channels.members(&self.name) else {
+            return;
+        };
+        for connection in members.read().values() {
+            if self.filter.as_ref().is_none_or(|keep| keep(connection)) {
+                visit(connection);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("name", &self.name)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_truthy(data: &Value) -> bool {
+    match data {
+        Value::Null | Value::Bool(false) => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(true) | Value::Array(_) | Value::Object(_) => true,
+    }
+}

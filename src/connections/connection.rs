@@ -1,0 +1,151 @@
+//! One client.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Map, Value};
+
+use super::{CloseReason, Outbox, OutboxLimits, WireFormat};
+
+/// One client that can be sent to; clones are the same client.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    id: u64,
+    info: ConnectionInfo,
+    opened: Instant,
+    properties: RwLock<Map<String, Value>>,
+    outbox: Outbox,
+    /// The names of its channels; `None` once it is gone.
+    channels: Mutex<Option<HashSet<Arc<str>>>>,
+}
+
+/// What a transport knows of a client when it connects.
+#[derive(Debug)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) provider: &'static str,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Map<String, Value>,
+    pub(crate) format: &'static dyn WireFormat,
+    pub(crate) limits: OutboxLimits,
+}
+
+impl Connection {
+    pub(crate) fn new(id: u64, info: ConnectionInfo) -> Self {
+        Self(Arc::new(Inner {
+            id,
+            opened: Instant::now(),
+            properties: RwLock::default(),
+            outbox: Outbox::new(info.limits),
+            channels: Mutex::new(Some(HashSet::new())),
+            info,
+        }))
+    }
+
+    /// Returns the number of this connection, unique within the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Returns the kind of transport, as `"socketio"`.
+    #[must_use]
+    pub fn provider(&self) -> &'static str {
+        self.0.info.provider
+    }
+
+    /// Returns the headers of the handshake.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.info.headers
+    }
+
+    /// Returns the query of the handshake.
+    #[must_use]
+    pub fn query(&self) -> &Map<String, Value> {
+        &self.0.info.query
+    }
+
+    /// Returns a property that the app set.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<Value> {
+        self.0.properties.read().get(name).cloned()
+    }
+
+    /// Sets a property, as `user`; calls of this connection have it in
+    /// [`Params::properties`](crate::service::Params::properties).
+    pub fn set_property(&self, name: &str, value: Value) {
+        self.0.properties.write().insert(name.to_owned(), value);
+    }
+
+    /// Returns all properties.
+    #[must_use]
+    pub fn properties(&self) -> Map<String, Value> {
+        self.0.properties.read().clone()
+    }
+
+    /// Closes the connection once what waits for it is written.
+    pub fn close(&self, reason: CloseReason) {
+        self.0.outbox.close(reason);
+    }
+
+    /// Queues a frame; false when the connection is closed or too slow.
+    pub(crate) fn send(&self, frame: Bytes) -> bool {
+        self.0.outbox.push(frame)
+    }
+
+    pub(crate) fn format(&self) -> &'static dyn WireFormat {
+        self.0.info.format
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn opened(&self) -> Instant {
+        self.0.opened
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.channels.lock().is_none()
+    }
+
+    /// Notes a channel; false when the connection is gone.
+    pub(crate) fn begin_membership(&self, channel: &Arc<str>) -> bool {
+        self.0
+            .channels
+            .lock()
+            .as_mut()
+            .map(|channels| channels.insert(Arc::clone(channel)))
+            .is_some()
+    }
+
+    /// Forgets a channel; false when the connection was not in it.
+    pub(crate) fn end_membership(&self, channel: &str) -> bool {
+        self.0
+            .channels
+            .lock()
+            .as_mut()
+            .is_some_and(|channels| channels.remove(channel))
+    }
+
+    /// Marks the connection as gone and returns its channels.
+    pub(crate) fn close_membership(&self) -> HashSet<Arc<str>> {
+        self.0.channels.lock().take().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .field("provider", &self.provider())
+            .finish_non_exhaustive()
+    }
+}

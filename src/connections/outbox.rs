@@ -1,0 +1,253 @@
+//! The bounded queue of frames that leads to one client.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+/// How much may wait for one client.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct OutboxLimits {
+    /// Bytes that may wait; 1 MiB by default.
+    pub bytes: usize,
+    /// Frames that may wait; 1,024 by default.
+    pub frames: usize,
+    /// What happens to a client for which more would wait; by default it is closed.
+    pub policy: SlowPolicy,
+}
+
+/// What happens to a client that does not read fast enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowPolicy {
+    /// The transport is closed with code 1013, so that the client connects again and reads anew.
+    Close,
+    /// The oldest waiting frames are dropped and counted.
+    DropOldest,
+}
+
+/// Why this node closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The node shuts down: websocket code 1012.
+    Restart,
+    /// The client did not read fast enough: websocket code 1013.
+    Slow,
+    /// The client broke the protocol: closed without a code, as Socket.IO does.
+    Protocol,
+    /// A message was larger than allowed: websocket code 1009.
+    TooLarge,
+    /// The client did not answer in time: closed without a code.
+    Timeout,
+    /// The other side closed, or the transport broke.
+    Gone,
+}
+
+/// What the writer found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// Frames were moved out.
+    Frames,
+    /// Everything was written before, and this ends the connection.
+    Closed(CloseReason),
+}
+
+/// Frames that wait for one client's writer.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    limits: OutboxLimits,
+    state: Mutex<State>,
+    writer: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    dropped: u64,
+    closed: Option<CloseReason>,
+}
+
+impl Default for OutboxLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 1 << 20,
+            frames: 1_024,
+            policy: SlowPolicy::Close,
+        }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(limits: OutboxLimits) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+            writer: AtomicWaker::new(),
+        }
+    }
+
+    /// Queues a frame; false when the connection is closed, or is closed by this very frame.
+    pub(crate) fn push(&self, frame: Bytes) -> bool {
+        let mut state = self.state.lock();
+        if state.closed.is_some() {
+            return false;
+        }
+        let was_empty = state.frames.is_empty();
+        state.bytes += frame.len();
+        state.frames.push_back(frame);
+        let fits = self.make_fit(&mut state);
+        drop(state);
+        if was_empty || !fits {
+            self.writer.wake();
+        }
+        fits
+    }
+
+    /// Ends the connection: at once when it is slow, otherwise once the frames that wait are written.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.state.lock().close(reason);
+        self.writer.wake();
+    }
+
+    /// Moves everything that waits into `frames`.
+    pub(crate) fn poll_drain(
+        &self,
+        cx: &mut Context<'_>,
+        frames: &mut Vec<Bytes>,
+    ) -> Poll<Drained> {
+        self.writer.register(cx.waker());
+        let mut state = self.state.lock();
+        if !state.frames.is_empty() {
+            state.bytes = 0;
+            frames.extend(state.frames.drain(..));
+            return Poll::Ready(Drained::Frames);
+        }
+        state
+            .closed
+            .map_or(Poll::Pending, |reason| Poll::Ready(Drained::Closed(reason)))
+    }
+
+    /// Returns how many frames the policy dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.state.lock().dropped
+    }
+
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
+        self.state.lock().closed
+    }
+
+    /// Applies the policy when the limits are passed; false when that closed the connection.
+    fn make_fit(&self, state: &mut State) -> bool {
+        while state.bytes > self.limits.bytes || state.frames.len() > self.limits.frames {
+            match self.limits.policy {
+                SlowPolicy::Close => {
+                    state.close(CloseReason::Slow);
+                    return false;
+                }
+                SlowPolicy::DropOldest => state.drop_oldest(),
+            }
+        }
+        true
+    }
+}
+
+impl State {
+    /// The first reason stays; what waits for a slow client is given up, so that it holds no memory.
+    fn close(&mut self, reason: CloseReason) {
+        if reason == CloseReason::Slow {
+            self.dropped += self.frames.len() as u64;
+            self.frames = VecDeque::new();
+            self.bytes = 0;
+        }
+        self.closed.get_or_insert(reason);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(frame) = self.frames.pop_front() {
+            self.bytes -= frame.len();
+            self.dropped += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::task::noop_waker_ref;
+
+    use super::*;
+
+    fn outbox(frames: usize, policy: SlowPolicy) -> Outbox {
+        Outbox::new(OutboxLimits {
+            frames,
+            policy,
+            ..OutboxLimits::default()
+        })
+    }
+
+    fn drain(outbox: &Outbox) -> (Poll<Drained>, Vec<Bytes>) {
+        let mut frames = Vec::new();
+        let found = outbox.poll_drain(&mut Context::from_waker(noop_waker_ref()), &mut frames);
+        (found, frames)
+    }
+
+    #[test]
+    fn everything_that_waits_is_drained_at_once_and_in_order() {
+        let outbox = outbox(9, SlowPolicy::Close);
+        assert!(
+            ["a", "b", "c"]
+                .into_iter()
+                .all(|frame| outbox.push(frame.into()))
+        );
+        assert_eq!(
+            drain(&outbox),
+            (
+                Poll::Ready(Drained::Frames),
+                vec!["a".into(), "b".into(), "c".into()]
+            )
+        );
+        assert_eq!(drain(&outbox), (Poll::Pending, vec![]));
+    }
+
+    #[test]
+    fn a_slow_client_is_closed_and_counted() {
+        let outbox = outbox(2, SlowPolicy::Close);
+        assert!(outbox.push("a".into()) && outbox.push("b".into()));
+        assert!(!outbox.push("c".into()) && !outbox.push("d".into()));
+        assert_eq!(
+            drain(&outbox),
+            (Poll::Ready(Drained::Closed(CloseReason::Slow)), vec![])
+        );
+        assert_eq!(outbox.dropped(), 3);
+    }
+
+    #[test]
+    fn drop_oldest_keeps_the_newest_frames() {
+        let outbox = outbox(2, SlowPolicy::DropOldest);
+        assert!(
+            ["a", "b", "c"]
+                .into_iter()
+                .all(|frame| outbox.push(frame.into()))
+        );
+        assert_eq!(drain(&outbox).1, [Bytes::from("b"), Bytes::from("c")]);
+        assert_eq!(outbox.dropped(), 1);
+    }
+
+    #[test]
+    fn close_lets_what_waits_out_first() {
+        let outbox = outbox(2, SlowPolicy::Close);
+        assert!(outbox.push("last".into()));
+        outbox.close(CloseReason::Restart);
+        outbox.close(CloseReason::Gone);
+        assert!(!outbox.push("too late".into()));
+        assert_eq!(drain(&outbox).0, Poll::Ready(Drained::Frames));
+        assert_eq!(
+            drain(&outbox).0,
+            Poll::Ready(Drained::Closed(CloseReason::Restart))
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Code of this process that hears events.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::{Event, Origin};
+
+/// Which events a listener hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Events of this node only: right for side effects that must happen once.
+    Local,
+    /// Events of every node: right for caches that must be dropped everywhere.
+    Any,
+}
+
+type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The listeners of an app by service path and event name.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    table: RwLock<HashMap<(Arc<str>, Arc<str>), Vec<(Scope, Listener)>>>,
+    panics: AtomicU64,
+}
+
+impl Listeners {
+    pub(crate) fn add(&self, key: (Arc<str>, Arc<str>), scope: Scope, listener: Listener) {
+        self.table
+            .write()
+            .entry(key)
+            .or_default()
+            .push((scope, listener));
+    }
+
+    /// Calls every listener of the event, in the order in which they were added.
+    ///
+    /// A panic is caught, logged and counted; the others still hear the event.
+    pub(crate) fn notify(&self, event: &Event) {
+        let key = (Arc::clone(&event.0.path), Arc::clone(&event.0.name));
+        let Some(listeners) = self.table.read().get(&key).cloned() else {
+            return;
+        };
+        let is_local = *event.origin() == Origin::Local;
+        for (_, listener) in listeners
+            .iter()
+            .filter(|(scope, _)| is_local || *scope == Scope::Any)
+        {
+            self.call(listener, event);
+        }
+    }
+
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn call(&self, listener: &Listener, event: &Event) {
+        if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                path = event.path(),
+                event = event.name(),
+                "a listener panicked"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners")
+            .field("panics", &self.panics())
+            .finish_non_exhaustive()
+    }
+}

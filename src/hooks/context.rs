@@ -1,0 +1,134 @@
+//! What hooks read and change.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::Error;
+use crate::service::{Entry, Id, Method, Params, SyncContext};
+
+/// One call on its way through the hooks.
+///
+/// Hooks read and assign the public fields; what is in them when the last hook is done is what the caller and the
+/// clients get.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HookContext {
+    /// The record, for `get`, `update`, `patch` and `remove`.
+    pub id: Option<Id>,
+    /// The data, for `create`, `update`, `patch` and custom methods.
+    pub data: Option<Value>,
+    /// All other inputs.
+    pub params: Params,
+    /// The result; set before the method runs, it replaces the method.
+    pub result: Option<Value>,
+    /// What clients get instead of the result: in the answer, and as the data of events on every node.
+    pub dispatch: Option<Value>,
+    /// Why the call failed, while error hooks run.
+    pub error: Option<Error>,
+    /// The event that the call leads to; `None` suppresses it.
+    pub event: Option<Arc<str>>,
+    /// What an HTTP response gets; sockets ignore it.
+    pub http: Http,
+    pub(super) kind: HookKind,
+    pub(super) method: Method,
+    app: App,
+    entry: Arc<Entry>,
+    sync: bool,
+}
+
+/// Which kind of hook runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HookKind {
+    /// An around hook, or none.
+    Around,
+    /// A before hook.
+    Before,
+    /// An after hook.
+    After,
+    /// An error hook.
+    Error,
+}
+
+/// What hooks want of an HTTP response.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Http {
+    /// The status, instead of the one that follows from method and result.
+    pub status: Option<StatusCode>,
+    /// Further headers; a name may stand several times.
+    pub headers: HeaderMap,
+    /// The `Location` header; without a status the response becomes a 303.
+    pub location: Option<String>,
+}
+
+impl HookContext {
+    pub(crate) fn new(app: App, entry: Arc<Entry>, method: Method) -> Self {
+        Self {
+            event: method.event().map(Arc::from),
+            id: None,
+            data: None,
+            params: Params::default(),
+            result: None,
+            dispatch: None,
+            error: None,
+            http: Http::default(),
+            kind: HookKind::Around,
+            sync: true,
+            method,
+            app,
+            entry,
+        }
+    }
+
+    /// Returns the app.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Returns the path of the service, as it was registered.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.entry.path
+    }
+
+    /// Returns the method of the call.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Tells which kind of hook runs.
+    #[must_use]
+    pub fn kind(&self) -> HookKind {
+        self.kind
+    }
+
+    /// Keeps the call's events with this node's own clients when `false`.
+    pub fn sync(&mut self, sync: bool) {
+        self.sync = sync;
+    }
+
+    /// Tells whether the call's events go to other nodes.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.sync
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Returns the fields that the service lets out besides the standard ones.
+    pub(crate) fn extra_fields(&self) -> Map<String, Value> {
+        self.entry
+            .sync_context
+            .as_ref()
+            .map(|fields: &SyncContext| fields(self))
+            .unwrap_or_default()
+    }
+}

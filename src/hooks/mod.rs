@@ -1,0 +1,159 @@
+//! 3 · Code around a call: around, before, after and error hooks, for the app and for each service.
+//!
+//! In comes a [`HookContext`] with the call's inputs; it comes out with a result or an error.
+//!
+//! Invariant: the order of hooks is fixed when the app is built (feathers.md §5.1) and the same for every call.
+
+mod chain;
+mod context;
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+pub use chain::Next;
+pub(crate) use chain::{Chains, Endpoint};
+pub use context::{HookContext, HookKind, Http};
+
+use crate::error::Result;
+use crate::service::Method;
+
+/// Says for which methods a hook runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Select {
+    /// For every method.
+    All,
+    /// For one method.
+    Only(Method),
+}
+
+/// For every method: `before(All, …)`.
+#[derive(Clone, Copy, Debug)]
+pub struct All;
+
+impl From<All> for Select {
+    fn from(_: All) -> Self {
+        Self::All
+    }
+}
+
+impl From<Method> for Select {
+    fn from(method: Method) -> Self {
+        Self::Only(method)
+    }
+}
+
+type Hook = Arc<dyn for<'a> Fn(&'a mut HookContext) -> BoxFuture<'a, Result<()>> + Send + Sync>;
+type AroundHook =
+    Arc<dyn for<'a> Fn(&'a mut HookContext, Next<'a>) -> BoxFuture<'a, Result<()>> + Send + Sync>;
+
+/// The hooks of one level, the app's or a service's, in the order in which they were added.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    around: Vec<(Select, AroundHook)>,
+    before: Vec<(Select, Hook)>,
+    after: Vec<(Select, Hook)>,
+    error: Vec<(Select, Hook)>,
+}
+
+/// Adds hooks: to an app they run for every service, to a [`Registration`](crate::service::Registration) for that one.
+///
+/// A hook is a function from the context to a boxed future:
+///
+/// ```
+/// use wingbeat::{App, Error, Memory, Method, hooks::RegisterHooks};
+///
+/// # fn main() -> Result<(), wingbeat::BuildError> {
+/// let app = App::builder()
+///     .service("messages", Memory::new())
+///     .before(Method::Create, |context| {
+///         Box::pin(async move {
+///             let text = context.data.as_ref().and_then(|data| data["text"].as_str());
+///             text.map(|_| ()).ok_or_else(|| Error::bad_request("a message needs a text"))
+///         })
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait RegisterHooks: Sized {
+    /// Returns the hooks that the others add to.
+    #[doc(hidden)]
+    fn hooks_mut(&mut self) -> &mut Hooks;
+
+    /// Adds a hook that runs around all others: it calls [`Next::run`] or answers itself.
+    #[must_use]
+    fn around<F>(mut self, select: impl Into<Select>, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut HookContext, Next<'a>) -> BoxFuture<'a, Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.hooks_mut()
+            .around
+            .push((select.into(), Arc::new(hook)));
+        self
+    }
+
+    /// Adds a hook that runs before the method; one that sets `context.result` replaces the method.
+    #[must_use]
+    fn before<F>(mut self, select: impl Into<Select>, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut HookContext) -> BoxFuture<'a, Result<()>> + Send + Sync + 'static,
+    {
+        self.hooks_mut()
+            .before
+            .push((select.into(), Arc::new(hook)));
+        self
+    }
+
+    /// Adds a hook that runs after the method has succeeded.
+    #[must_use]
+    fn after<F>(mut self, select: impl Into<Select>, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut HookContext) -> BoxFuture<'a, Result<()>> + Send + Sync + 'static,
+    {
+        self.hooks_mut().after.push((select.into(), Arc::new(hook)));
+        self
+    }
+
+    /// Adds a hook that runs when the method or a hook of this level or further in has failed; one that sets
+    /// `context.result` ends the failure.
+    #[must_use]
+    fn on_error<F>(mut self, select: impl Into<Select>, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut HookContext) -> BoxFuture<'a, Result<()>> + Send + Sync + 'static,
+    {
+        self.hooks_mut().error.push((select.into(), Arc::new(hook)));
+        self
+    }
+}
+
+impl Hooks {
+    /// Returns every method that a hook names, so that the app can tell typing errors from methods.
+    pub(crate) fn named_methods(&self) -> impl Iterator<Item = &Method> {
+        let plain = [&self.before, &self.after, &self.error]
+            .into_iter()
+            .flatten()
+            .map(|(select, _)| select);
+        let around = self.around.iter().map(|(select, _)| select);
+        plain.chain(around).filter_map(|select| match select {
+            Select::All => None,
+            Select::Only(method) => Some(method),
+        })
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("around", &self.around.len())
+            .field("before", &self.before.len())
+            .field("after", &self.after.len())
+            .field("error", &self.error.len())
+            .finish()
+    }
+}

@@ -1,0 +1,60 @@
+//! The inputs of a call besides its id and data.
+
+use http::{Extensions, HeaderMap};
+use serde_json::{Map, Value, json};
+
+use crate::connections::Connection;
+
+/// The inputs of a call besides its id and data.
+///
+/// `Params::default()` is what a call inside the process has: no provider, an empty query.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Params {
+    /// What the caller looks for. Over REST every value is a string.
+    pub query: Map<String, Value>,
+    /// The values of the placeholders in the service's path.
+    pub route: Map<String, Value>,
+    /// Who calls: `"rest"`, `"socketio"`, or `None` inside the process.
+    pub provider: Option<&'static str>,
+    /// The headers of the request, or of the connection's handshake.
+    pub headers: HeaderMap,
+    /// The connection of a socket call.
+    pub connection: Option<Connection>,
+    /// What the app's own code added to the request or the connection, as `user` or `tenant`.
+    pub properties: Map<String, Value>,
+    /// Typed values for hooks and services; they are never sent anywhere.
+    pub extensions: Extensions,
+}
+
+impl Params {
+    /// Makes params with a query.
+    #[must_use]
+    pub fn with_query(query: Map<String, Value>) -> Self {
+        Self {
+            query,
+            ..Self::default()
+        }
+    }
+
+    /// Renders what JSON can hold, in the key order of Feathers: `query`, `headers`, `route`, `provider`, then properties.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let headers: Map<String, Value> = self.headers.iter().map(header_entry).collect();
+        let mut json = json!({ "query": self.query, "headers": headers, "route": self.route });
+        if let Some(provider) = self.provider {
+            json["provider"] = provider.into();
+        }
+        for (name, value) in &self.properties {
+            json[name] = value.clone();
+        }
+        json
+    }
+}
+
+fn header_entry((name, value): (&http::HeaderName, &http::HeaderValue)) -> (String, Value) {
+    (
+        name.as_str().to_owned(),
+        String::from_utf8_lossy(value.as_bytes()).into(),
+    )
+}

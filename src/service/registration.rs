@@ -1,0 +1,149 @@
+//! A service with what is set for it: methods, events, hooks, publishers, what leaves the process.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{AnyService, Method, Service};
+use crate::channels::{Audience, Channels, Publication, Publishers};
+use crate::hooks::{HookContext, Hooks, RegisterHooks};
+
+/// Names the fields of a call that leave the process with its events, besides the standard ones.
+pub(crate) type SyncContext = Arc<dyn Fn(&HookContext) -> Map<String, Value> + Send + Sync>;
+
+/// A service on its way into an app, with its own hooks, events and publishers.
+///
+/// A bare [`Service`] turns into one with the defaults.
+///
+/// ```
+/// use wingbeat::{App, Memory, service::Registration};
+///
+/// # fn main() -> Result<(), wingbeat::BuildError> {
+/// let messages = Registration::new(Memory::new()).events(["typing"]).publish(|_event, channels| channels.channel("chat"));
+/// let app = App::builder().service("messages", messages).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a registration does nothing until an app is built with it"]
+pub struct Registration {
+    pub(crate) service: Arc<dyn AnyService>,
+    pub(crate) methods: Vec<Arc<str>>,
+    pub(crate) custom_events: Vec<Arc<str>>,
+    pub(crate) published_events: Option<Vec<Arc<str>>>,
+    pub(crate) route_params: Map<String, Value>,
+    pub(crate) hooks: Hooks,
+    pub(crate) publishers: Publishers,
+    pub(crate) sync_context: Option<SyncContext>,
+}
+
+impl Registration {
+    /// Wraps a service with the defaults.
+    pub fn new<S: Service>(service: S) -> Self {
+        Self {
+            service: Arc::new(service),
+            methods: shared(S::METHODS.iter().copied()),
+            custom_events: Vec::new(),
+            published_events: None,
+            route_params: Map::new(),
+            hooks: Hooks::default(),
+            publishers: Publishers::default(),
+            sync_context: None,
+        }
+    }
+
+    /// Replaces the list of methods that clients may call.
+    pub fn methods<'a>(mut self, methods: impl IntoIterator<Item = &'a str>) -> Self {
+        self.methods = shared(methods);
+        self
+    }
+
+    /// Names the service's custom events. An event named here is never sent automatically.
+    pub fn events<'a>(mut self, events: impl IntoIterator<Item = &'a str>) -> Self {
+        self.custom_events = shared(events);
+        self
+    }
+
+    /// Replaces the complete list of events that clients get; the default is the automatic four and the custom ones.
+    pub fn published_events<'a>(mut self, events: impl IntoIterator<Item = &'a str>) -> Self {
+        self.published_events = Some(shared(events));
+        self
+    }
+
+    /// Sets route params that every call has, under those of its path.
+    pub fn route_params(mut self, params: Map<String, Value>) -> Self {
+        self.route_params = params;
+        self
+    }
+
+    /// Sets who hears the service's events.
+    pub fn publish<A, F>(mut self, publisher: F) -> Self
+    where
+        A: Into<Audience>,
+        F: Fn(&Publication<'_>, &Channels) -> A + Send + Sync + 'static,
+    {
+        self.publishers.set(None, publisher);
+        self
+    }
+
+    /// Sets who hears one event of the service; it goes before [`publish`](Self::publish).
+    pub fn publish_event<A, F>(mut self, event: &str, publisher: F) -> Self
+    where
+        A: Into<Audience>,
+        F: Fn(&Publication<'_>, &Channels) -> A + Send + Sync + 'static,
+    {
+        self.publishers.set(Some(event.into()), publisher);
+        self
+    }
+
+    /// Names fields of a call that leave the process with its events, so that publishers everywhere can read them.
+    ///
+    /// Only what is named here and the standard fields (`path`, `method`, `event`, `id`) leave; never put a secret in.
+    pub fn sync_context<F>(mut self, fields: F) -> Self
+    where
+        F: Fn(&HookContext) -> Map<String, Value> + Send + Sync + 'static,
+    {
+        self.sync_context = Some(Arc::new(fields));
+        self
+    }
+
+    /// Returns the events that clients get.
+    pub(crate) fn all_published_events(&self) -> Vec<Arc<str>> {
+        let default = || {
+            shared(Method::EVENTS)
+                .into_iter()
+                .chain(self.custom_events.iter().cloned())
+                .collect()
+        };
+        self.published_events.clone().unwrap_or_else(default)
+    }
+}
+
+impl RegisterHooks for Registration {
+    fn hooks_mut(&mut self) -> &mut Hooks {
+        &mut self.hooks
+    }
+}
+
+impl<S: Service> From<S> for Registration {
+    fn from(service: S) -> Self {
+        Self::new(service)
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("methods", &self.methods)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells whether a name may stand for an event: Node peers die of `error` without listener (feathers.md §9.6).
+pub(crate) fn valid_event_name(name: &str) -> bool {
+    !name.is_empty() && name != "error"
+}
+
+fn shared<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Arc<str>> {
+    names.into_iter().map(Arc::from).collect()
+}

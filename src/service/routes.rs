@@ -1,0 +1,166 @@
+//! Which service answers a path (feathers.md §0.4).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{AnyService, Id, SyncContext};
+use crate::channels::Publishers;
+use crate::hooks::Chains;
+
+/// One registered service with all that belongs to it.
+pub(crate) struct Entry {
+    pub(crate) path: Arc<str>,
+    pub(crate) service: Arc<dyn AnyService>,
+    pub(crate) methods: Vec<Arc<str>>,
+    pub(crate) custom_events: Vec<Arc<str>>,
+    pub(crate) published_events: Vec<Arc<str>>,
+    pub(crate) route_params: Map<String, Value>,
+    pub(crate) chains: Chains,
+    pub(crate) publishers: Publishers,
+    pub(crate) sync_context: Option<SyncContext>,
+}
+
+impl Entry {
+    /// Tells whether clients may call the method.
+    pub(crate) fn offers(&self, method: &str) -> bool {
+        self.methods.iter().any(|offered| &**offered == method)
+    }
+
+    /// Tells whether the event goes to clients.
+    pub(crate) fn publishes(&self, event: &str) -> bool {
+        self.published_events
+            .iter()
+            .any(|published| &**published == event)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tree of paths; each service stands at its path and at `path/:__id`.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    root: Branch,
+    by_path: HashMap<Arc<str>, Arc<Entry>>,
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) params: Map<String, Value>,
+}
+
+#[derive(Debug, Default)]
+struct Branch {
+    literals: HashMap<String, Branch>,
+    placeholders: Vec<(String, Branch)>,
+    entry: Option<Arc<Entry>>,
+}
+
+impl Routes {
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        let entry = Arc::new(entry);
+        let leaf =
+            segments(&entry.path).fold(&mut self.root, |branch, segment| branch.child(segment));
+        leaf.entry = Some(Arc::clone(&entry));
+        leaf.child(ID_PLACEHOLDER).entry = Some(Arc::clone(&entry));
+        self.by_path.insert(Arc::clone(&entry.path), entry);
+    }
+
+    /// Finds the service that answers a path as a client writes it.
+    pub(crate) fn lookup(&self, path: &str) -> Option<Route> {
+        let segments: Vec<&str> = segments(stripped(path)).collect();
+        let mut values = Vec::new();
+        let entry = Arc::clone(self.root.descend(&segments, &mut values)?);
+        let mut params = entry.route_params.clone();
+        params.extend(
+            values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into())),
+        );
+        Some(Route { entry, params })
+    }
+
+    /// Finds a service by the path under which it is registered.
+    pub(crate) fn registered(&self, path: &str) -> Option<&Arc<Entry>> {
+        self.by_path.get(path)
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.by_path.values()
+    }
+}
+
+impl Route {
+    /// Takes the id out of the params, where a REST call has it.
+    pub(crate) fn take_id(&mut self) -> Option<Id> {
+        match self.params.shift_remove("__id") {
+            Some(Value::String(id)) => Some(Id::Text(id)),
+            _ => None,
+        }
+    }
+}
+
+impl Branch {
+    fn child(&mut self, segment: &str) -> &mut Self {
+        let Some(name) = segment.strip_prefix(':') else {
+            return self.literals.entry(segment.to_owned()).or_default();
+        };
+        let at = self
+            .placeholders
+            .iter()
+            .position(|(known, _)| known == name)
+            .unwrap_or_else(|| {
+                self.placeholders.push((name.to_owned(), Self::default()));
+                self.placeholders.len() - 1
+            });
+        &mut self.placeholders[at].1
+    }
+
+    /// Tries the literal child first and comes back to the placeholders when that leads nowhere.
+    fn descend<'a>(
+        &'a self,
+        segments: &[&str],
+        values: &mut Vec<(&'a str, String)>,
+    ) -> Option<&'a Arc<Entry>> {
+        let Some((first, rest)) = segments.split_first() else {
+            return self.entry.as_ref();
+        };
+        if let Some(entry) = self
+            .literals
+            .get(*first)
+            .and_then(|branch| branch.descend(rest, values))
+        {
+            return Some(entry);
+        }
+        self.placeholders.iter().find_map(|(name, branch)| {
+            let mark = values.len();
+            values.push((name, (*first).to_owned()));
+            branch.descend(rest, values).or_else(|| {
+                values.truncate(mark);
+                None
+            })
+        })
+    }
+}
+
+/// Strips all leading and trailing slashes.
+pub(crate) fn stripped(path: &str) -> &str {
+    path.trim_matches('/')
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/')
+        .filter(move |_| !path.is_empty() && path != "/")
+}
+
+const ID_PLACEHOLDER: &str = ":__id";

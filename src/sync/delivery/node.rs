@@ -1,0 +1,117 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Identifies one built app among all that share a topic: 16 random bytes, written as 32 lower-case hex characters.
+///
+/// It is new with every build, so a restarted process is another origin and nothing of the old one is compared with it.
+/// The configured name is a label only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId([u8; 16]);
+
+/// Says that a text is not 32 lower-case hex characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseNodeIdError(());
+
+impl NodeId {
+    /// Takes the bytes as they are.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = ParseNodeIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut bytes = [0; 16];
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(ParseNodeIdError(()));
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({self})")
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Hex)
+    }
+}
+
+impl fmt::Display for ParseNodeIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node id has 32 lower-case hex characters")
+    }
+}
+
+impl std::error::Error for ParseNodeIdError {}
+
+/// Reads the text in place: every envelope carries an id, and none of them is worth an allocation.
+struct Hex;
+
+impl Visitor<'_> for Hex {
+    type Value = NodeId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("32 lower-case hex characters")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<NodeId, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+fn digit(character: u8) -> Result<u8, ParseNodeIdError> {
+    match character {
+        b'0'..=b'9' => Ok(character - b'0'),
+        b'a'..=b'f' => Ok(character - b'a' + 10),
+        _ => Err(ParseNodeIdError(())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_bytes_agree() {
+        let id = NodeId::from_bytes(*b"\x00\x01\x9a\xff4567890abcdef");
+        assert_eq!(id.to_string(), "00019aff343536373839306162636465");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<NodeId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let texts = ["", "0", "00019AFF343536373839306162636465", "00019aff34353637383930616263646", "é0019aff3435363738393061626364"];
+        for text in texts {
+            assert!(text.parse::<NodeId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How nodes are joined.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::words::nearest;
+
+/// How nodes are joined; assign the fields that differ.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SyncOptions {
+    /// Names the topic that all nodes share; `feathers-sync` by default, as Node processes have it.
+    pub key: String,
+    /// The encoding of envelopes; JSON by default.
+    pub codec: Codec,
+    /// When own clients hear an own event; `ordered` by default.
+    pub delivery: Delivery,
+    /// The services that Node `feathers-sync` processes on the same broker have registered; none by default.
+    pub node_peers: Vec<String>,
+    /// Events that the log keeps for replay and repair; 10,000 by default.
+    pub log_events: usize,
+    /// Bytes that the log keeps; 16 MiB by default.
+    pub log_bytes: usize,
+    /// Time that the log keeps an event; 5 minutes by default.
+    pub log_age: Duration,
+    /// The largest envelope in bytes; 1 MiB by default. A larger event reaches this node's own clients only, and is counted.
+    pub max_payload: usize,
+    /// Gives up, with status `Closed`, when the broker refuses the first link for good; off by default.
+    pub fail_fast: bool,
+}
+
+/// When own clients hear an own event while the link is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// When the broker returns it, so that clients of all nodes hear events in the broker's order.
+    #[default]
+    Ordered,
+    /// At once.
+    LocalFirst,
+}
+
+/// The encoding of envelopes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// JSON, as Node processes use it by default.
+    #[default]
+    Json,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        Self {
+            key: "feathers-sync".to_owned(),
+            codec: Codec::default(),
+            delivery: Delivery::default(),
+            node_peers: Vec::new(),
+            log_events: 10_000,
+            log_bytes: 16 << 20,
+            log_age: Duration::from_secs(300),
+            max_payload: 1 << 20,
+            fail_fast: false,
+        }
+    }
+}
+
+impl SyncOptions {
+    /// The names of the options that a URI's query may set.
+    pub(super) const IN_URI: [&'static str; 3] = ["key", "codec", "delivery"];
+
+    /// Sets an option by its name; the error says what is known.
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "key" if value.is_empty() => return Err("the option 'key' can not be empty".to_owned()),
+            "key" => value.clone_into(&mut self.key),
+            "codec" => self.codec = value.parse()?,
+            "delivery" => self.delivery = value.parse()?,
+            _ => return Err(unknown("option", name, &Self::IN_URI)),
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Delivery {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ordered" => Ok(Self::Ordered),
+            "local_first" => Ok(Self::LocalFirst),
+            _ => Err(unknown("delivery", text, &["ordered", "local_first"])),
+        }
+    }
+}
+
+impl FromStr for Codec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            _ => Err(unknown("codec", text, &["json"])),
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json => f.write_str("json"),
+        }
+    }
+}
+
+/// Says that a word is not known, which ones are, and which was probably meant.
+pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    let hint = nearest(word, known.iter().copied())
+        .map(|word| format!(", did you mean '{word}'?"))
+        .unwrap_or_default();
+    format!(
+        "unknown {what} '{word}'{hint} (known: {})",
+        known.join(", ")
+    )
+}

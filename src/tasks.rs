@@ -1,0 +1,117 @@
+//! The only place that spawns: every task has an owner, a token and a name.
+//!
+//! Invariant: after [`Tasks::close`] returned, no task of this owner runs.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// The tasks of one owner; cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    token: CancellationToken,
+    tracker: TaskTracker,
+    panics: Arc<AtomicU64>,
+}
+
+impl Tasks {
+    /// Spawns a task that its owner ends through the token, or waits for.
+    ///
+    /// A panic is logged with the task's name and counted; it ends that task alone.
+    pub(crate) fn spawn<T, F>(&self, name: &'static str, future: F) -> JoinHandle<Option<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let panics = Arc::clone(&self.panics);
+        let guarded = AssertUnwindSafe(future).catch_unwind().map(move |outcome| {
+            outcome.inspect_err(|_| {
+                panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(task = name, "a task panicked");
+            })
+        });
+        self.tracker.spawn(
+            guarded
+                .map(Result::ok)
+                .instrument(tracing::debug_span!("task", name)),
+        )
+    }
+
+    /// Makes a scope whose tasks are tracked here and whose token can be cancelled alone.
+    pub(crate) fn child(&self) -> Self {
+        Self {
+            token: self.token.child_token(),
+            ..self.clone()
+        }
+    }
+
+    /// Asks every task to end.
+    pub(crate) fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// Resolves when the tasks are asked to end.
+    pub(crate) fn cancelled(&self) -> WaitForCancellationFuture<'_> {
+        self.token.cancelled()
+    }
+
+    /// Tells how many tasks panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no task is left, or `deadline` has passed; returns how many are left.
+    pub(crate) async fn finished(&self, deadline: Duration) -> usize {
+        self.tracker.close();
+        let _ = tokio::time::timeout(deadline, self.tracker.wait()).await;
+        self.tracker.len()
+    }
+
+    /// Asks every task to end and waits for that, at most until `deadline`; returns how many are left.
+    pub(crate) async fn close(&self, deadline: Duration) -> usize {
+        self.cancel();
+        self.finished(deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn close_waits_for_tasks_that_listen_and_reports_those_that_do_not() {
+        let tasks = Tasks::default();
+        let scope = tasks.child();
+        let polite = scope.clone();
+        tasks.spawn("polite", async move { polite.cancelled().await });
+        assert_eq!(tasks.close(Duration::from_secs(1)).await, 0);
+        tasks.spawn("deaf", std::future::pending::<()>());
+        assert_eq!(tasks.close(Duration::from_secs(1)).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_ends_only_its_task() {
+        let tasks = Tasks::default();
+        assert_eq!(
+            tasks
+                .spawn("bad", async { panic!("on purpose") })
+                .await
+                .ok()
+                .flatten(),
+            None::<()>
+        );
+        assert_eq!(
+            tasks.spawn("good", async { 1 }).await.ok().flatten(),
+            Some(1)
+        );
+        assert_eq!(tasks.panics(), 1);
+    }
+}

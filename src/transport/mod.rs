@@ -1,0 +1,3 @@
+//! 1 · Bytes ↔ calls.
+
+pub mod query;
