@@ -25,6 +25,7 @@ pub struct AppBuilder {
     hooks: Hooks,
     publishers: Publishers,
     on_connection: Vec<OnConnection>,
+    on_disconnect: Vec<OnConnection>,
     schemes: Schemes,
     sources: Vec<Source>,
     sync_options: SyncOptions,
@@ -83,9 +84,18 @@ impl AppBuilder {
     /// Adds code that sees every new connection before its first call, to let it join channels.
     pub fn on_connection(
         mut self,
-        on_connection: impl Fn(&Connection, &Channels) + Send + std::marker::Sync + 'static,
+        on_connection: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
     ) -> Self {
         self.on_connection.push(Arc::new(on_connection));
+        self
+    }
+
+    /// Adds code that sees every connection when it is gone; it has left its channels by then.
+    pub fn on_disconnect(
+        mut self,
+        on_disconnect: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        self.on_disconnect.push(Arc::new(on_disconnect));
         self
     }
 
@@ -137,10 +147,7 @@ impl AppBuilder {
     ///
     /// # Errors
     /// Names everything that is wrong: a path that stands twice, hooks and publishers for methods and events that no
-    /// service has, more than one sync, a URI with an unknown scheme or option.
-    ///
-    /// # Panics
-    /// Outside of a Tokio runtime.
+    /// service has, more than one sync, a URI with an unknown scheme or option, no Tokio runtime to run in.
     pub fn build(mut self) -> Result<App, BuildError> {
         let mut problems = self.problems();
         let parts = self.sync_parts(&mut problems);
@@ -148,7 +155,7 @@ impl AppBuilder {
             return Err(BuildError(problems));
         }
         let app = self.assemble(parts);
-        app.0.sync.start(app.tasks(), app.knows());
+        app.0.sync.start(app.tasks());
         app.start_hearing();
         for entry in app.0.routes.entries() {
             entry.service.setup(&app.downgrade(), &entry.path);
@@ -162,8 +169,12 @@ impl AppBuilder {
         for (path, registration) in self.services {
             routes.insert(entry(&path, registration, &self.hooks));
         }
+        let paths = routes
+            .entries()
+            .map(|entry| Arc::clone(&entry.path))
+            .collect();
         App(Arc::new(Inner {
-            sync: Sync::new(parts, &self.config.name, dispatch.clone()),
+            sync: Sync::new(parts, &self.config.name, paths, dispatch.clone()),
             config: self.config,
             routes,
             publishers: self.publishers,
@@ -171,6 +182,7 @@ impl AppBuilder {
             channels: Channels::default(),
             connections: Connections::default(),
             on_connection: self.on_connection,
+            on_disconnect: self.on_disconnect,
             dispatch,
             calls: Tasks::default(),
             tasks: Tasks::default(),
@@ -192,6 +204,9 @@ impl AppBuilder {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = self.path_problems();
+        if tokio::runtime::Handle::try_current().is_err() {
+            problems.push("an app is built inside a Tokio runtime".to_owned());
+        }
         problems.extend(self.hook_problems(&self.hooks, "the app"));
         for (path, registration) in &self.services {
             problems.extend(self.hook_problems(&registration.hooks, path));
@@ -256,18 +271,6 @@ impl AppBuilder {
 impl RegisterHooks for AppBuilder {
     fn hooks_mut(&mut self) -> &mut Hooks {
         &mut self.hooks
-    }
-}
-
-impl App {
-    /// Returns what tells whether events of a path are ours.
-    fn knows(&self) -> Arc<dyn Fn(&str) -> bool + Send + std::marker::Sync> {
-        let handle = self.downgrade();
-        Arc::new(move |path| {
-            handle
-                .upgrade()
-                .is_some_and(|app| app.routes().registered(path).is_some())
-        })
     }
 }
 

@@ -3,12 +3,31 @@
 use std::sync::Arc;
 
 use super::{App, AppHandle};
-use crate::event::{Event, Scope};
+use crate::event::{Event, Origin, Scope};
 use crate::service::ServiceHandle;
+use crate::sync::Gap;
 
 impl App {
+    /// Adds code that sees every event which goes to the other nodes. It runs in the task of the call: keep it short.
+    pub fn on_sync_out(&self, tap: impl Fn(&Event) + Send + Sync + 'static) {
+        self.0.sync.taps().add_out(Arc::new(tap));
+    }
+
+    /// Adds code that sees every event of another node, before listeners and clients of this node do.
+    pub fn on_sync_in(&self, tap: impl Fn(&Event) + Send + Sync + 'static) {
+        self.0.sync.taps().add_in(Arc::new(tap));
+    }
+
+    /// Adds code that hears of events which this node's clients will not get, so that the app can tell them to read anew.
+    pub fn on_gap(&self, tap: impl Fn(&Gap) + Send + Sync + 'static) {
+        self.0.sync.taps().add_gap(Arc::new(tap));
+    }
+
     /// Hands an event to this node's listeners and clients.
     pub(super) fn hear(&self, event: &Event) {
+        if *event.origin() != Origin::Local {
+            self.0.sync.taps().incoming(event);
+        }
         self.0.listeners.notify(event);
         let entry = self
             .0

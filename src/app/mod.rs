@@ -48,7 +48,7 @@ pub struct App(Arc<Inner>);
 #[derive(Clone, Debug)]
 pub struct AppHandle(Weak<Inner>);
 
-type OnConnection = Arc<dyn Fn(&Connection, &Channels) + Send + std::marker::Sync>;
+type OnConnection = Arc<dyn Fn(&Connection, &App) + Send + std::marker::Sync>;
 
 pub(crate) struct Inner {
     config: Config,
@@ -58,6 +58,7 @@ pub(crate) struct Inner {
     channels: Channels,
     connections: Connections,
     on_connection: Vec<OnConnection>,
+    on_disconnect: Vec<OnConnection>,
     dispatch: Dispatch,
     sync: Sync,
     /// Calls that run; they end by themselves.
@@ -95,6 +96,12 @@ impl App {
     #[must_use]
     pub fn sync(&self) -> &Sync {
         &self.0.sync
+    }
+
+    /// Returns the label of this node.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.config.name
     }
 
     /// Returns how many clients are connected to this node.
@@ -216,7 +223,7 @@ impl App {
     /// Lets the app's own code see a new connection before its first call.
     pub(crate) fn greet(&self, connection: &Connection) {
         for on_connection in &self.0.on_connection {
-            on_connection(connection, &self.0.channels);
+            on_connection(connection, self);
         }
     }
 
@@ -224,6 +231,9 @@ impl App {
     pub(crate) fn forget(&self, connection: &Connection) {
         self.0.channels.disconnect(connection);
         self.0.connections.remove(connection);
+        for on_disconnect in &self.0.on_disconnect {
+            on_disconnect(connection, self);
+        }
     }
 }
 

@@ -65,12 +65,15 @@ impl Dispatch {
             .await;
     }
 
+    /// Tells whether the queue has room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.queue.lock().events.len() as u64 <= Self::LIMIT
+    }
+
     /// Waits until the queue has room.
     pub(crate) async fn room(&self) {
         let pushed = self.0.queue.lock().pushed;
-        if pushed - *self.0.heard.borrow() > Self::LIMIT {
-            self.heard(pushed - Self::LIMIT).await;
-        }
+        self.heard(pushed.saturating_sub(Self::LIMIT)).await;
     }
 
     /// Hands every event to `hear`, in order, for as long as it is polled.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// use wingbeat::event::Json;
 ///
 /// let json = Json::from(serde_json::json!({ "text": "hi" }));
-/// assert_eq!(json.as_bytes(), br#"{"text":"hi"}"#);
+/// assert_eq!(&json.as_bytes()[..], br#"{"text":"hi"}"#);
 /// assert_eq!(json.value()["text"], "hi");
 /// ```
 #[derive(Clone)]

@@ -65,7 +65,8 @@ pub struct Hooks {
 /// ```
 /// use wingbeat::{App, Error, Memory, Method, hooks::RegisterHooks};
 ///
-/// # fn main() -> Result<(), wingbeat::BuildError> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), wingbeat::BuildError> {
 /// let app = App::builder()
 ///     .service("messages", Memory::new())
 ///     .before(Method::Create, |context| {

@@ -12,6 +12,7 @@ mod registration;
 mod routes;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -126,6 +127,62 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Value>> + Send {
         let _ = (data, params);
         not_supported(method)
+    }
+}
+
+/// Lets one service stand under several paths, or be reached besides its path.
+impl<S: Service> Service for Arc<S> {
+    const METHODS: &'static [&'static str] = S::METHODS;
+
+    fn setup(&self, app: &AppHandle, path: &str) {
+        (**self).setup(app, path);
+    }
+
+    fn find(&self, params: &Params) -> impl Future<Output = Result<Value>> + Send {
+        (**self).find(params)
+    }
+
+    fn get(&self, id: Id, params: &Params) -> impl Future<Output = Result<Value>> + Send {
+        (**self).get(id, params)
+    }
+
+    fn create(&self, data: Value, params: &Params) -> impl Future<Output = Result<Value>> + Send {
+        (**self).create(data, params)
+    }
+
+    fn update(
+        &self,
+        id: Option<Id>,
+        data: Value,
+        params: &Params,
+    ) -> impl Future<Output = Result<Value>> + Send {
+        (**self).update(id, data, params)
+    }
+
+    fn patch(
+        &self,
+        id: Option<Id>,
+        data: Value,
+        params: &Params,
+    ) -> impl Future<Output = Result<Value>> + Send {
+        (**self).patch(id, data, params)
+    }
+
+    fn remove(
+        &self,
+        id: Option<Id>,
+        params: &Params,
+    ) -> impl Future<Output = Result<Value>> + Send {
+        (**self).remove(id, params)
+    }
+
+    fn custom(
+        &self,
+        method: &str,
+        data: Value,
+        params: &Params,
+    ) -> impl Future<Output = Result<Value>> + Send {
+        (**self).custom(method, data, params)
     }
 }
 

@@ -19,7 +19,8 @@ pub(crate) type SyncContext = Arc<dyn Fn(&HookContext) -> Map<String, Value> + S
 /// ```
 /// use wingbeat::{App, Memory, service::Registration};
 ///
-/// # fn main() -> Result<(), wingbeat::BuildError> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), wingbeat::BuildError> {
 /// let messages = Registration::new(Memory::new()).events(["typing"]).publish(|_event, channels| channels.channel("chat"));
 /// let app = App::builder().service("messages", messages).build()?;
 /// # Ok(())

@@ -1,67 +1,322 @@
-//! 5 · Between nodes.
+//! 5 · Between nodes: what happens here reaches the clients of every node.
+//!
+//! In comes an [`Event`] of this node, with whether others are to hear it; out go the events of all nodes, in the order in
+//! which this node's own clients are to hear them, and envelopes for the broker.
+//!
+//! Invariant: nothing here looks inside an event's data, and nothing that came in goes out again.
+//!
+//! ```
+//! use wingbeat::{App, Memory, sync::Status};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = App::builder().service("messages", Memory::new()).sync_uri("memory://example").build()?;
+//! app.sync().ready().await?;
+//! assert_eq!(app.sync().status(), Status::Ready);
+//! # app.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
 mod context;
+mod delivery;
+mod envelope;
+mod inbound;
 mod options;
+mod outbound;
+mod quarantine;
+mod shell;
+mod supervisor;
+mod taps;
 mod uri;
-pub mod wip {}
-use crate::channels::Dispatch;
-use crate::event::Event;
-use crate::tasks::Tasks;
-pub use options::{Codec, Delivery, SyncOptions};
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, StreamExt, unfold};
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use wingbeat_adapter::{ErrorKind, LinkOptions, SyncAdapter, SyncError};
+
+pub use delivery::{Gap, GapReason, NodeId, Origin as GapOrigin, PeerStats, Status};
+pub use options::{Codec, Delivery, SyncOptions};
+pub(crate) use outbound::Emission;
+pub use quarantine::Reason;
+pub(crate) use taps::Taps;
 pub(crate) use uri::Schemes;
-use wingbeat_adapter::SyncAdapter;
-/// x
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId([u8; 16]);
-/// x
-#[derive(Debug)]
+
+use crate::channels::Dispatch;
+use crate::tasks::Tasks;
+use delivery::Input;
+use shell::Shell;
+use supervisor::Supervisor;
+
+/// The link to the other nodes; clones are the same link.
+///
+/// An app without sync has one too: its status is [`Status::Off`] and it is always ready.
+#[derive(Clone)]
 pub struct Sync {
     dispatch: Dispatch,
+    taps: Arc<Taps>,
+    linked: Option<Linked>,
 }
-/// x
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// x
-    Off,
-    /// x
-    Ready,
+
+#[derive(Clone)]
+struct Linked {
+    shell: Arc<Shell>,
+    parts: Arc<SyncParts>,
+    name: Arc<str>,
+    last_error: Arc<Mutex<Option<String>>>,
+    /// Turns true when the supervisor has ended.
+    ended: watch::Sender<bool>,
 }
+
+/// An adapter and how it is used.
 pub(crate) struct SyncParts {
-    pub(crate) adapter: Arc<dyn SyncAdapter>,
-    pub(crate) options: SyncOptions,
+    adapter: Arc<dyn SyncAdapter>,
+    options: SyncOptions,
 }
+
+/// What a node has counted since it was built.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct SyncStats {
+    /// Own events that were too large for other nodes.
+    pub oversize: u64,
+    /// Messages that could not be used, by reason.
+    pub quarantine: BTreeMap<Reason, u64>,
+    /// Gaps that came faster than the app's own code could be told of them.
+    pub gaps_untold: u64,
+    /// The most events that ever waited for this node's own clients.
+    pub dispatch_peak: u64,
+    /// What the delivery between nodes counted.
+    #[serde(flatten)]
+    pub delivery: delivery::Stats,
+}
+
+impl Sync {
+    pub(crate) fn new(
+        parts: Option<SyncParts>,
+        name: &str,
+        paths: HashSet<Arc<str>>,
+        dispatch: Dispatch,
+    ) -> Self {
+        let linked = parts.map(|parts| Linked {
+            shell: Arc::new(Shell::new(name, &parts.options, paths, dispatch.clone())),
+            parts: Arc::new(parts),
+            name: name.into(),
+            last_error: Arc::default(),
+            ended: watch::Sender::new(false),
+        });
+        Self {
+            dispatch,
+            taps: Arc::default(),
+            linked,
+        }
+    }
+
+    /// Waits until the node is linked for the first time.
+    ///
+    /// # Errors
+    /// `Closed`, with why the link never came, when sync is closed before.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn ready(&self) -> Result<(), SyncError> {
+        let Some(linked) = &self.linked else {
+            return Ok(());
+        };
+        let decided = |status: &Status| linked.shell.was_ready() || *status == Status::Closed;
+        let _ = linked.shell.status().wait_for(decided).await;
+        if linked.shell.was_ready() {
+            Ok(())
+        } else {
+            Err(linked.never_ready())
+        }
+    }
+
+    /// Returns how the node stands with the broker.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.linked
+            .as_ref()
+            .map_or(Status::Off, |linked| *linked.shell.status().borrow())
+    }
+
+    /// Follows the status: the present one first, then every change that the reader keeps up with.
+    pub fn watch(&self) -> BoxStream<'static, Status> {
+        let Some(linked) = &self.linked else {
+            return futures_util::stream::iter([Status::Off]).boxed();
+        };
+        let mut receiver = linked.shell.status();
+        receiver.mark_changed();
+        unfold(receiver, |mut receiver| async move {
+            receiver.changed().await.ok()?;
+            let status = *receiver.borrow_and_update();
+            Some((status, receiver))
+        })
+        .boxed()
+    }
+
+    /// Returns the counters.
+    #[must_use]
+    pub fn stats(&self) -> SyncStats {
+        let Some(Linked { shell, .. }) = &self.linked else {
+            return SyncStats::default();
+        };
+        SyncStats {
+            oversize: shell.outbound.oversize(),
+            quarantine: shell.inbound.quarantine.counts(),
+            gaps_untold: shell.gaps_dropped(),
+            dispatch_peak: self.dispatch.peak(),
+            delivery: shell.stats(),
+        }
+    }
+
+    /// Returns one row per other node.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStats> {
+        self.linked
+            .as_ref()
+            .map(|linked| linked.shell.peers())
+            .unwrap_or_default()
+    }
+
+    /// Returns why the last link ended or did not come to be.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.linked.as_ref()?.last_error.lock().clone()
+    }
+
+    /// Leaves the other nodes: waits until they have what was emitted, at most ten seconds, and closes the link. Events
+    /// that come later reach this node's own clients only.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the link closing; calling again goes on.
+    pub async fn close(&self) {
+        self.close_within(CLOSE_DEADLINE).await;
+    }
+
+    /// Leaves the other nodes; returns how many events have no echo by then.
+    pub(crate) async fn close_within(&self, deadline: Duration) -> usize {
+        let Some(linked) = &self.linked else { return 0 };
+        linked.shell.handle(Input::Close);
+        if timeout(deadline, linked.wait_end()).await.is_err() {
+            linked.shell.handle(Input::CloseNow);
+            let _ = timeout(CLOSE_GRACE, linked.wait_end()).await;
+        }
+        usize::try_from(linked.shell.stats().unsettled).unwrap_or(usize::MAX)
+    }
+
+    /// Tells whether the node was ever linked; true without sync.
+    #[must_use]
+    pub fn was_ready(&self) -> bool {
+        self.linked
+            .as_ref()
+            .is_none_or(|linked| linked.shell.was_ready())
+    }
+
+    pub(crate) fn taps(&self) -> &Arc<Taps> {
+        &self.taps
+    }
+
+    /// Starts the supervisor; it ends when sync is closed.
+    pub(crate) fn start(&self, tasks: &Tasks) {
+        let Some(linked) = self.linked.clone() else {
+            return;
+        };
+        let supervisor = linked.supervisor(&self.taps);
+        tasks.spawn("sync", async move {
+            // Also when the supervisor panics, nobody is to wait for it.
+            let _ended = Ended(linked.ended.clone());
+            supervisor.run().await;
+        });
+    }
+
+    /// Sends the events of a call and waits for what has to be waited for: without sync until own clients have them, with
+    /// sync only while the queue to own clients is full.
+    pub(crate) async fn emit(&self, emissions: Vec<Emission>) {
+        match self.emit_now(emissions) {
+            Some(position) => self.dispatch.heard(position).await,
+            None => self.dispatch.room().await,
+        }
+    }
+
+    /// Sends events without waiting; without sync it returns the position of the last one in the queue to own clients.
+    pub(crate) fn emit_now(&self, emissions: Vec<Emission>) -> Option<u64> {
+        let Some(linked) = &self.linked else {
+            return emissions
+                .into_iter()
+                .map(|emission| self.dispatch.push(emission.event))
+                .last();
+        };
+        emissions
+            .iter()
+            .filter(|emission| emission.is_synced)
+            .for_each(|emission| self.taps.out(&emission.event));
+        linked.shell.emit(emissions);
+        None
+    }
+}
+
+impl Linked {
+    fn supervisor(&self, taps: &Arc<Taps>) -> Supervisor {
+        let SyncParts { adapter, options } = &*self.parts;
+        let mut link_options = LinkOptions::new(options.key.as_str());
+        link_options.max_payload = options.max_payload;
+        link_options.name = format!("wingbeat:{}", self.name);
+        let taps = Arc::clone(taps);
+        Supervisor {
+            shell: Arc::clone(&self.shell),
+            adapter: Arc::clone(adapter),
+            options: link_options,
+            fail_fast: options.fail_fast,
+            on_gap: Box::new(move |gap| taps.gap(gap)),
+            last_error: Arc::clone(&self.last_error),
+        }
+    }
+
+    async fn wait_end(&self) {
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    fn never_ready(&self) -> SyncError {
+        let why = self
+            .last_error
+            .lock()
+            .clone()
+            .unwrap_or_else(|| "it was closed first".to_owned());
+        SyncError::new(ErrorKind::Closed, format!("sync was never ready: {why}"))
+    }
+}
+
 impl SyncParts {
     pub(crate) fn new(adapter: Arc<dyn SyncAdapter>, options: SyncOptions) -> Self {
         Self { adapter, options }
     }
 }
-pub(crate) struct Emission {
-    pub(crate) event: Event,
-    pub(crate) is_synced: bool,
-}
-impl Sync {
-    pub(crate) fn new(_: Option<SyncParts>, _: &str, dispatch: Dispatch) -> Self {
-        Self { dispatch }
-    }
-    pub(crate) fn start(&self, _: &Tasks, _: Arc<dyn Fn(&str) -> bool + Send + std::marker::Sync>) {
-    }
-    /// x
-    pub fn status(&self) -> Status {
-        Status::Off
-    }
-    pub(crate) async fn emit(&self, events: Vec<Emission>) {
-        if let Some(position) = self.emit_now(events) {
-            self.dispatch.heard(position).await;
-        }
-    }
-    pub(crate) fn emit_now(&self, events: Vec<Emission>) -> Option<u64> {
-        let mut p = None;
-        for e in events {
-            p = Some(self.dispatch.push(e.event));
-        }
-        p
-    }
-    pub(crate) async fn close_within(&self, _: std::time::Duration) -> usize {
-        0
+
+/// Says that the supervisor ended, however it did.
+struct Ended(watch::Sender<bool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }
+
+impl fmt::Debug for Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sync")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+/// What the farewell may take once the deadline has passed.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);

@@ -9,6 +9,7 @@ use redis::{
     TlsCertificates,
 };
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use url::{Host, Url};
 use wingbeat_adapter::{ErrorKind, SyncError};
 
@@ -246,6 +247,11 @@ fn certificates(path: &Path) -> Result<TlsCertificates, SyncError> {
     let pem = std::fs::read(path).map_err(|error| {
         wrong(format!("cannot read the file of `ca_cert`, {path:?}")).caused_by(error)
     })?;
+    // The library takes an empty list in silence, and then trusts nobody.
+    if CertificateDer::pem_slice_iter(&pem).next().is_none() {
+        let context = format!("the file of `ca_cert`, {path:?}, holds no PEM certificate");
+        return Err(wrong(context));
+    }
     Ok(TlsCertificates {
         client_tls: None,
         root_cert: Some(pem),

@@ -126,7 +126,11 @@ impl Timing {
     /// From one hello to the next among this many peers.
     pub(crate) fn interval(&self, limits: &Limits, peers: usize) -> Duration {
         let peers = u32::try_from(peers).unwrap_or(u32::MAX);
-        if peers <= limits.chatty_peers { self.hello_interval } else { self.hello_interval.max(self.hello_per_peer * peers) }
+        if peers <= limits.chatty_peers {
+            self.hello_interval
+        } else {
+            self.hello_interval.max(self.hello_per_peer * peers)
+        }
     }
 }
 

@@ -42,7 +42,11 @@ pub(crate) enum Place<B> {
 
 impl<B> Hold<B> {
     pub(crate) const fn new() -> Self {
-        Self { events: BTreeMap::new(), skips: BTreeMap::new(), bytes: 0 }
+        Self {
+            events: BTreeMap::new(),
+            skips: BTreeMap::new(),
+            bytes: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -55,7 +59,8 @@ impl<B> Hold<B> {
 
     /// Whether one more fits. An empty hold takes anything, or a huge envelope could never be held.
     pub(crate) fn has_room(&self, size: usize, limits: &Limits) -> bool {
-        let fits = self.events.len() < limits.hold_entries && self.bytes.saturating_add(size) <= limits.hold_bytes;
+        let fits = self.events.len() < limits.hold_entries
+            && self.bytes.saturating_add(size) <= limits.hold_bytes;
         fits || self.events.is_empty()
     }
 
@@ -91,7 +96,11 @@ impl<B> Hold<B> {
             self.bytes -= held.size;
             return Place::Event(held);
         }
-        while let Some((&from, &skip)) = self.skips.first_key_value().filter(|(from, _)| **from <= next) {
+        while let Some((&from, &skip)) = self
+            .skips
+            .first_key_value()
+            .filter(|(from, _)| **from <= next)
+        {
             self.skips.remove(&from);
             if skip.to >= next {
                 return Place::Skip(self.stop_before_event(next, skip));
@@ -102,10 +111,18 @@ impl<B> Hold<B> {
 
     /// Cuts a range at the first event inside it and keeps the rest for later.
     fn stop_before_event(&mut self, next: u64, skip: Skip) -> Skip {
-        match self.events.range(next..=skip.to).next().map(|(&seq, _)| seq) {
+        match self
+            .events
+            .range(next..=skip.to)
+            .next()
+            .map(|(&seq, _)| seq)
+        {
             Some(seq) => {
                 self.skip((seq, skip.to), skip.is_silent);
-                Skip { to: seq - 1, ..skip }
+                Skip {
+                    to: seq - 1,
+                    ..skip
+                }
             }
             None => skip,
         }

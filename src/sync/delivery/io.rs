@@ -31,7 +31,11 @@ pub(crate) enum Input<E, B> {
     /// The adapter says that this many messages were dropped on their way to us.
     Lost { link: LinkId, n: u64 },
     /// A batch is done; `failed` names the elements that the broker did not take.
-    Published { link: LinkId, batch: BatchId, failed: Vec<(usize, Failure)> },
+    Published {
+        link: LinkId,
+        batch: BatchId,
+        failed: Vec<(usize, Failure)>,
+    },
     /// Time passed. The shell hands in what is readable and the publish that is done *before* it ticks, because a starved
     /// node is not deaf.
     Tick,
@@ -72,9 +76,17 @@ pub(crate) enum Failure {
 #[derive(Clone, Debug)]
 pub(crate) enum Message<B> {
     /// An envelope; one without `wb` is foreign.
-    Event { wb: Option<Wb>, body: B, size: usize },
+    Event {
+        wb: Option<Wb>,
+        body: B,
+        size: usize,
+    },
     /// An envelope that its origin repeats because somebody asked.
-    Again { wb: Wb, body: B, size: usize },
+    Again {
+        wb: Wb,
+        body: B,
+        size: usize,
+    },
     Control(Control),
 }
 

@@ -40,7 +40,13 @@ pub(crate) struct Entry<B> {
 
 impl<B> Log<B> {
     pub(crate) const fn new() -> Self {
-        Self { low: 0, entries: VecDeque::new(), bytes: 0, unsettled: 0, sent: 0 }
+        Self {
+            low: 0,
+            entries: VecDeque::new(),
+            bytes: 0,
+            unsettled: 0,
+            sent: 0,
+        }
     }
 
     /// The lowest sequence that is kept, or the next one to be taken.
@@ -116,7 +122,9 @@ impl<B> Log<B> {
 
     /// Notes the echo of `seq`; false if it had been settled before.
     pub(crate) fn settle(&mut self, seq: u64) -> bool {
-        let is_new = self.get_mut(seq).is_some_and(|entry| !std::mem::replace(&mut entry.settled, true));
+        let is_new = self
+            .get_mut(seq)
+            .is_some_and(|entry| !std::mem::replace(&mut entry.settled, true));
         self.skip_settled();
         is_new
     }
@@ -133,7 +141,9 @@ impl<B> Log<B> {
     /// Notes that `seq` is handed to `link`; true if some link had it before.
     pub(crate) fn mark_sent(&mut self, seq: u64, link: LinkId, now: Time) -> bool {
         self.sent = self.sent.max(seq + 1);
-        let Some(entry) = self.get_mut(seq) else { return false };
+        let Some(entry) = self.get_mut(seq) else {
+            return false;
+        };
         match entry.sent.replace((link, now)) {
             Some((last, at)) if last == link => {
                 entry.sent = Some((link, at));
@@ -152,14 +162,22 @@ impl<B> Log<B> {
     /// Moves what is judged forward by a time in which this process slept.
     pub(crate) fn forgive(&mut self, slept: std::time::Duration) {
         let skip = self.place(self.unsettled).unwrap_or(self.entries.len());
-        for (_, at) in self.entries.iter_mut().skip(skip).filter_map(|entry| entry.sent.as_mut()) {
+        for (_, at) in self
+            .entries
+            .iter_mut()
+            .skip(skip)
+            .filter_map(|entry| entry.sent.as_mut())
+        {
             *at = *at + slept;
         }
     }
 
     /// The first sequence that was emitted at `horizon` or later.
     pub(crate) fn first_since(&self, horizon: Time) -> u64 {
-        self.low + self.entries.partition_point(|entry| entry.emitted < horizon) as u64
+        self.low
+            + self
+                .entries
+                .partition_point(|entry| entry.emitted < horizon) as u64
     }
 
     fn place(&self, seq: u64) -> Option<usize> {
@@ -183,7 +201,14 @@ mod tests {
     fn log(entries: u64) -> Log<u64> {
         let mut log = Log::new();
         for body in 0..entries {
-            log.append(Outgoing { lane: Lane::Events, body, size: 10 }, Time::at(Duration::from_secs(body)));
+            log.append(
+                Outgoing {
+                    lane: Lane::Events,
+                    body,
+                    size: 10,
+                },
+                Time::at(Duration::from_secs(body)),
+            );
         }
         log
     }
@@ -191,13 +216,25 @@ mod tests {
     #[test]
     fn the_lowest_leave_first_by_each_bound() {
         let now = Time::at(Duration::from_secs(9));
-        let by_entries = Limits { log_entries: 7, ..Limits::default() };
-        let by_bytes = Limits { log_bytes: 75, ..Limits::default() };
-        let by_age = Limits { log_age: Duration::from_secs(6), ..Limits::default() };
+        let by_entries = Limits {
+            log_entries: 7,
+            ..Limits::default()
+        };
+        let by_bytes = Limits {
+            log_bytes: 75,
+            ..Limits::default()
+        };
+        let by_age = Limits {
+            log_age: Duration::from_secs(6),
+            ..Limits::default()
+        };
         for limits in [by_entries, by_bytes, by_age] {
             let mut log = log(10);
             while log.evict(&limits, now).is_some() {}
-            assert_eq!((log.low(), log.end(), log.unsettled(), log.len()), (3, 10, 3, 7));
+            assert_eq!(
+                (log.low(), log.end(), log.unsettled(), log.len()),
+                (3, 10, 3, 7)
+            );
             assert_eq!(log.bytes(), 70);
         }
     }
@@ -221,9 +258,15 @@ mod tests {
         let (first, second, at) = (LinkId(1), LinkId(2), Time::at(Duration::from_secs(5)));
         assert!(!log.mark_sent(0, first, at));
         assert!(log.mark_sent(0, first, at + Duration::from_secs(1)));
-        assert_eq!((log.owed_since(first), log.owed_since(second)), (Some(at), None));
+        assert_eq!(
+            (log.owed_since(first), log.owed_since(second)),
+            (Some(at), None)
+        );
         assert!(log.mark_sent(0, second, at));
-        assert_eq!((log.owed_since(first), log.owed_since(second)), (None, Some(at)));
+        assert_eq!(
+            (log.owed_since(first), log.owed_since(second)),
+            (None, Some(at))
+        );
         assert_eq!(log.sent(), 1);
     }
 }

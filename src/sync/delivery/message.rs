@@ -123,18 +123,40 @@ mod tests {
     fn control_messages_have_short_lower_case_names() {
         let node = NodeId::from_bytes([0xab; 16]);
         let hex = "ab".repeat(16);
-        let bye = Control::Bye(Bye { node, sent: Some(7) });
-        assert_eq!(serde_json::to_string(&bye).unwrap(), format!(r#"{{"bye":{{"node":"{hex}","sent":7}}}}"#));
-        let wb = Wb { v: 1, node, seq: 3, age: None, early: false };
-        assert_eq!(serde_json::to_string(&wb).unwrap(), format!(r#"{{"v":1,"node":"{hex}","seq":3}}"#));
+        let bye = Control::Bye(Bye {
+            node,
+            sent: Some(7),
+        });
+        assert_eq!(
+            serde_json::to_string(&bye).unwrap(),
+            format!(r#"{{"bye":{{"node":"{hex}","sent":7}}}}"#)
+        );
+        let wb = Wb {
+            v: 1,
+            node,
+            seq: 3,
+            age: None,
+            early: false,
+        };
+        assert_eq!(
+            serde_json::to_string(&wb).unwrap(),
+            format!(r#"{{"v":1,"node":"{hex}","seq":3}}"#)
+        );
     }
 
     #[test]
     fn unknown_fields_are_ignored_and_absent_ones_have_a_meaning() {
         let hex = "ab".repeat(16);
-        let text = format!(r#"{{"hello":{{"node":"{hex}","name":"a","v":1,"codec":"json","nonce":5,"low":0,"new":[1]}}}}"#);
-        let Control::Hello(hello) = serde_json::from_str(&text).unwrap() else { panic!("not a hello") };
-        assert_eq!((hello.sent, hello.assigned, hello.heard), (None, None, None));
+        let text = format!(
+            r#"{{"hello":{{"node":"{hex}","name":"a","v":1,"codec":"json","nonce":5,"low":0,"new":[1]}}}}"#
+        );
+        let Control::Hello(hello) = serde_json::from_str(&text).unwrap() else {
+            panic!("not a hello")
+        };
+        assert_eq!(
+            (hello.sent, hello.assigned, hello.heard),
+            (None, None, None)
+        );
         assert_eq!(end_of(None), 0);
     }
 
@@ -143,7 +165,10 @@ mod tests {
         let (known, silent) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
         let heard = BTreeMap::from([(known, Some(4)), (silent, None)]);
         let text = serde_json::to_string(&heard).unwrap();
-        assert_eq!(serde_json::from_str::<BTreeMap<NodeId, Option<u64>>>(&text).unwrap(), heard);
+        assert_eq!(
+            serde_json::from_str::<BTreeMap<NodeId, Option<u64>>>(&text).unwrap(),
+            heard
+        );
     }
 
     #[test]

@@ -51,7 +51,6 @@ pub(crate) enum Verdict {
     Taken,
     Duplicate,
     Late,
-    Implausible,
     NoRoom,
 }
 
@@ -122,7 +121,13 @@ impl<B> Peer<B> {
 
     /// A peer that departed and is heard again: it goes on where it was, or its log would be heard twice.
     pub(crate) fn returned(now: Time, next: u64) -> Self {
-        Self { is_contacted: true, next, sent: next, assigned: next, ..Self::new(now) }
+        Self {
+            is_contacted: true,
+            next,
+            sent: next,
+            assigned: next,
+            ..Self::new(now)
+        }
     }
 
     pub(crate) const fn next(&self) -> u64 {
@@ -164,20 +169,33 @@ impl<B> Peer<B> {
         self.last_heard = now;
     }
 
+    /// Whether the peer can have come so far. Before the contact it can be anywhere.
+    pub(crate) fn is_plausible(&self, seq: u64, config: &Config) -> bool {
+        seq <= if self.is_contacted {
+            self.horizon(config)
+        } else {
+            LAST_SEQ
+        }
+    }
+
     /// Takes an envelope.
     pub(crate) fn take(&mut self, now: Time, arrival: Arrival<B>, config: &Config) -> Verdict {
         let verdict = self.place(now, arrival, config);
         match verdict {
             Verdict::Duplicate => self.counts.duplicate += 1,
             Verdict::Late => self.counts.late += 1,
-            Verdict::Taken | Verdict::Implausible | Verdict::NoRoom => {}
+            Verdict::Taken | Verdict::NoRoom => {}
         }
         verdict
     }
 
     /// Takes what a hello says about the peer's log; false if no log can be like that.
     pub(crate) fn announce(&mut self, now: Time, reach: Reach, config: &Config) -> bool {
-        let Reach { low, sent, assigned } = reach;
+        let Reach {
+            low,
+            sent,
+            assigned,
+        } = reach;
         let end = sent.max(assigned);
         if low > end || end > LAST_SEQ || end - low > config.limits.jump {
             return false;
@@ -192,7 +210,13 @@ impl<B> Peer<B> {
     }
 
     /// Skips ranges that will not come; false if one of them is out of reach.
-    pub(crate) fn void(&mut self, now: Time, spans: &[Span], is_silent: bool, config: &Config) -> bool {
+    pub(crate) fn void(
+        &mut self,
+        now: Time,
+        spans: &[Span],
+        is_silent: bool,
+        config: &Config,
+    ) -> bool {
         let horizon = self.horizon(config);
         let mut is_plausible = true;
         for &(from, to) in spans.iter().take(MAX_SKIPS) {
@@ -226,7 +250,12 @@ impl<B> Peer<B> {
     /// Gives the hole up if it stood too long while the peer could have answered.
     pub(crate) fn judge_hole(&mut self, now: Time, patience: Duration, config: &Config) {
         self.count_hole(now, true, patience);
-        let Some(end) = self.hole.as_ref().filter(|hole| hole.spent >= config.timing.hole_patience).map(|hole| hole.end) else {
+        let Some(end) = self
+            .hole
+            .as_ref()
+            .filter(|hole| hole.spent >= config.timing.hole_patience)
+            .map(|hole| hole.end)
+        else {
             return;
         };
         let before = self.next;
@@ -237,7 +266,12 @@ impl<B> Peer<B> {
     /// Starts the clock of the hole anew, as the link is new.
     pub(crate) fn restart_hole(&mut self, now: Time, timing: &Timing) {
         if let Some(hole) = &mut self.hole {
-            *hole = Hole { end: hole.end, spent: Duration::ZERO, counted_to: now, want_at: now + timing.want_after };
+            *hole = Hole {
+                end: hole.end,
+                spent: Duration::ZERO,
+                counted_to: now,
+                want_at: now + timing.want_after,
+            };
         }
     }
 
@@ -268,13 +302,21 @@ impl<B> Peer<B> {
         let hears = heard.is_some_and(|end| end >= due);
         self.ear.end = heard.unwrap_or(self.ear.end);
         self.ear.hears_us = Some(hears);
-        self.ear.deaf_since = if hears || moves { None } else { self.ear.deaf_since.or(Some(now)) };
+        self.ear.deaf_since = if hears || moves {
+            None
+        } else {
+            self.ear.deaf_since.or(Some(now))
+        };
     }
 
     /// Whether the peer says so for this long; `None` if it says nothing.
     pub(crate) fn is_deaf(&self, now: Time, span: Duration) -> Option<bool> {
         self.ear.hears_us?;
-        Some(self.ear.deaf_since.is_some_and(|since| now.since(since) >= span))
+        Some(
+            self.ear
+                .deaf_since
+                .is_some_and(|since| now.since(since) >= span),
+        )
     }
 
     /// Forgets what it said about hearing us, as the link is new.
@@ -304,9 +346,6 @@ impl<B> Peer<B> {
         if seq < self.next || self.hold.contains(seq) {
             return self.second_copy(seq);
         }
-        if seq > LAST_SEQ || (self.is_contacted && seq - self.next > config.limits.jump) {
-            return Verdict::Implausible;
-        }
         let before = self.next;
         if !self.make_room(seq, arrival.held.size, &config.limits) {
             return Verdict::NoRoom;
@@ -320,18 +359,30 @@ impl<B> Peer<B> {
 
     /// The highest sequence that the peer can be believed to speak of.
     fn horizon(&self, config: &Config) -> u64 {
-        self.next.max(self.sent).saturating_add(config.limits.jump).min(LAST_SEQ)
+        self.next
+            .max(self.sent)
+            .saturating_add(config.limits.jump)
+            .min(LAST_SEQ)
     }
 
     fn second_copy(&self, seq: u64) -> Verdict {
-        let is_late = self.given_up.iter().any(|&(from, to)| (from..=to).contains(&seq));
-        if is_late { Verdict::Late } else { Verdict::Duplicate }
+        let is_late = self
+            .given_up
+            .iter()
+            .any(|&(from, to)| (from..=to).contains(&seq));
+        if is_late {
+            Verdict::Late
+        } else {
+            Verdict::Duplicate
+        }
     }
 
     /// Gives holes up until there is room. Before the contact nothing is missing, so then the newcomer has to come again.
     fn make_room(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
         while self.next < seq && !self.hold.has_room(size, limits) {
-            let Some(first) = self.hold.first().filter(|_| self.is_contacted) else { return false };
+            let Some(first) = self.hold.first().filter(|_| self.is_contacted) else {
+                return false;
+            };
             self.raise(first.min(seq), GapReason::HoldFull);
         }
         self.next <= seq
@@ -351,7 +402,10 @@ impl<B> Peer<B> {
         loop {
             match self.hold.take(self.next) {
                 Place::Event(held) => {
-                    self.freed.push(Freed::Release { seq: self.next, held });
+                    self.freed.push(Freed::Release {
+                        seq: self.next,
+                        held,
+                    });
                     self.counts.received += 1;
                     self.next += 1;
                 }
@@ -387,14 +441,24 @@ impl<B> Peer<B> {
 
     /// Finds the first hole anew. Progress restarts its clock; a hole that has been asked for keeps its rhythm.
     fn watch_hole(&mut self, now: Time, before: u64, timing: &Timing) {
-        let end = self.hold.first().or((self.next < self.sent).then_some(self.sent));
+        let end = self
+            .hold
+            .first()
+            .or((self.next < self.sent).then_some(self.sent));
         let soon = now + timing.want_after;
         self.hole = match (end, self.hole.take()) {
             (None, _) => None,
             (Some(end), Some(hole)) if before == self.next => Some(Hole { end, ..hole }),
             (Some(end), hole) => {
-                let rhythm = hole.filter(|hole| hole.end == end).map_or(soon, |hole| hole.want_at);
-                Some(Hole { end, spent: Duration::ZERO, counted_to: now, want_at: soon.max(rhythm) })
+                let rhythm = hole
+                    .filter(|hole| hole.end == end)
+                    .map_or(soon, |hole| hole.want_at);
+                Some(Hole {
+                    end,
+                    spent: Duration::ZERO,
+                    counted_to: now,
+                    want_at: soon.max(rhythm),
+                })
             }
         };
     }

@@ -21,7 +21,9 @@ pub(crate) struct Slot<E> {
 
 impl<E> Slots<E> {
     pub(crate) const fn new() -> Self {
-        Self { waiting: VecDeque::new() }
+        Self {
+            waiting: VecDeque::new(),
+        }
     }
 
     pub(crate) fn push(&mut self, slot: Slot<E>) {

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,6 +10,8 @@ use super::node::NodeId;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
+    /// The app has no sync; the core itself never says so.
+    Off,
     /// There was no link yet.
     Connecting,
     /// The link hears itself; what has no echo yet is sent again.
@@ -21,6 +24,28 @@ pub enum Status {
     Reconnecting,
     /// Nothing is sent any more.
     Closed,
+}
+
+impl Status {
+    /// Returns the status as it stands in logs and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connecting => "connecting",
+            Self::Replaying => "replaying",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Reconnecting => "reconnecting",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Events that this node's clients will not get.

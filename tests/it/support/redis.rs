@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A `redis-server` process on 127.0.0.1 without persistence. Dropping it kills the process, also when a test panics.
 #[derive(Debug)]
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     port: u16,
     arguments: Vec<String>,
     child: Child,
@@ -20,17 +20,17 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// Starts a server on a free port and waits until it accepts connections.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// As [`start`](Self::start), on this port.
-    pub fn start_on(port: u16) -> Self {
+    pub(crate) fn start_on(port: u16) -> Self {
         Self::launch(port, &[]).unwrap_or_else(|log| panic!("redis-server on port {port}: {log}"))
     }
 
     /// As [`start`](Self::start), with further arguments; `{port}` in them stands for the port.
-    pub fn start_with(arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut log = String::new();
         // Another process may take the port between our look at it and the server's bind.
         for _ in 0..ATTEMPTS {
@@ -42,23 +42,23 @@ impl RedisServer {
         panic!("redis-server does not start: {log}");
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    pub fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Kills the process with SIGKILL and waits until it is gone, so that its connections are reset.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // Both fail only if the process was waited for already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Starts the process again, killing it first if it lives, with the same port and arguments.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let port = self.port;
@@ -67,17 +67,17 @@ impl RedisServer {
     }
 
     /// Stops the process with SIGSTOP: its sockets stay open and nothing answers.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal("STOP");
     }
 
     /// Lets a frozen process go on.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal("CONT");
     }
 
     /// Runs one command with `redis-cli` and returns what it prints.
-    pub fn cli(&self, command: &[&str]) -> String {
+    pub(crate) fn cli(&self, command: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-p", &self.port.to_string()])
             .args(command)
@@ -145,7 +145,7 @@ fn wait_until_ready(stdout: ChildStdout) -> Result<(), String> {
 
 /// A port that nothing listens on, below the range of which the system takes the ports of outgoing connections: one
 /// of those could otherwise sit on the port while a killed server is down.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % u32::from(PORTS)).expect("below PORTS");
     loop {

@@ -111,6 +111,10 @@ fn a_ca_certificate_needs_tls_and_a_readable_pem_file() {
             "rediss://h?ca_cert=/no/such/file.pem",
             "cannot read the file of `ca_cert`",
         ),
+        (
+            concat!("rediss://h?ca_cert=", env!("CARGO_MANIFEST_PATH")),
+            "holds no PEM certificate",
+        ),
     ] {
         let error = crate::RedisAdapter::from_uri(uri).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);

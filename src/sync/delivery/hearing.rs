@@ -1,0 +1,329 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::Core;
+use super::hold::Held;
+use super::io::{LinkId, Message, Output, QuarantineReason, Quarantined, Release};
+use super::message::{Bye, Control, Hello, VERSION, Void, Want, Wb, end_of};
+use super::node::NodeId;
+use super::peer::{Arrival, Freed, Reach, Verdict};
+use super::peers::{Admission, FreedOf};
+use super::stats::{GapReason, Origin, Status};
+use super::time::Time;
+
+/// An envelope with its `wb`.
+struct Envelope<B> {
+    wb: Wb,
+    body: B,
+    size: usize,
+    is_repeated: bool,
+}
+
+/// What comes in on a link.
+impl<E, B: Clone> Core<E, B> {
+    pub(super) fn received(&mut self, now: Time, link: LinkId, message: Message<B>) {
+        if self.link.as_ref().is_none_or(|current| current.id != link) {
+            self.stats.stale += 1;
+            return;
+        }
+        match message {
+            Message::Event {
+                wb: Some(wb),
+                body,
+                size,
+            } => {
+                self.envelope(
+                    now,
+                    Envelope {
+                        wb,
+                        body,
+                        size,
+                        is_repeated: false,
+                    },
+                );
+            }
+            Message::Event { wb: None, body, .. } => self.foreign(body),
+            Message::Again { wb, body, size } => self.envelope(
+                now,
+                Envelope {
+                    wb,
+                    body,
+                    size,
+                    is_repeated: true,
+                },
+            ),
+            Message::Control(Control::Hello(hello)) => self.hello(now, &hello),
+            Message::Control(Control::Want(want)) => self.want(now, &want),
+            Message::Control(Control::Void(void)) => self.void_of(now, &void),
+            Message::Control(Control::Bye(bye)) => self.bye_of(now, &bye),
+        }
+    }
+
+    /// The adapter lost messages: hellos show what is missing of wingbeat nodes, nothing shows what is missing of others.
+    pub(super) fn lost(&mut self, now: Time, link: LinkId, n: u64) {
+        if self.link.as_ref().is_some_and(|current| current.id == link) {
+            self.stats.lost += n;
+            self.hello_soon(now);
+            self.gap(Origin::Foreign, None, GapReason::Lost);
+        }
+    }
+
+    pub(super) fn give(&mut self, (node, name, freed): FreedOf<B>) {
+        for freed in freed {
+            match freed {
+                Freed::Release { seq, held } => {
+                    self.stats.released += 1;
+                    let Held {
+                        body, age, early, ..
+                    } = held;
+                    self.output(Output::Release(Release {
+                        from: node,
+                        name: Arc::clone(&name),
+                        seq,
+                        age,
+                        early,
+                        body,
+                    }));
+                }
+                Freed::Gap { range, reason } => {
+                    self.gap(
+                        Origin::Node {
+                            node,
+                            name: Arc::clone(&name),
+                        },
+                        Some(range),
+                        reason,
+                    );
+                }
+            }
+        }
+    }
+
+    fn foreign(&mut self, body: B) {
+        self.stats.foreign += 1;
+        self.output(Output::Foreign { body });
+    }
+
+    fn envelope(&mut self, now: Time, envelope: Envelope<B>) {
+        let (node, seq) = (envelope.wb.node, envelope.wb.seq);
+        if envelope.wb.v != VERSION {
+            self.refuse(
+                QuarantineReason::Version,
+                node,
+                Some(seq),
+                Some(envelope.body),
+            );
+        } else if node != self.config.node {
+            self.peer_envelope(now, envelope);
+        } else if !envelope.is_repeated {
+            // An own `Again` settles nothing: those who listen on the events lane only have not heard it.
+            self.own_echo(seq);
+        }
+    }
+
+    fn peer_envelope(&mut self, now: Time, envelope: Envelope<B>) {
+        let Envelope {
+            wb:
+                Wb {
+                    node,
+                    seq,
+                    age,
+                    early,
+                    ..
+                },
+            body,
+            size,
+            is_repeated,
+        } = envelope;
+        match self.admit(now, node, Some(seq)) {
+            Admission::Known => {}
+            Admission::Past => return self.stats.duplicates += 1,
+            Admission::Full => {
+                return self.refuse(QuarantineReason::TooManyPeers, node, Some(seq), Some(body));
+            }
+        }
+        let Some(peer) = self.peers.get_mut(node) else {
+            return;
+        };
+        if !peer.is_plausible(seq, &self.config) {
+            return self.refuse(
+                QuarantineReason::ImplausibleSeq,
+                node,
+                Some(seq),
+                Some(body),
+            );
+        }
+        let held = Held {
+            body,
+            size,
+            age: age.map(Duration::from_millis),
+            early,
+        };
+        let verdict = peer.take(
+            now,
+            Arrival {
+                seq,
+                held,
+                is_repeated,
+            },
+            &self.config,
+        );
+        match verdict {
+            Verdict::Taken => self.stats.repaired += u64::from(is_repeated),
+            Verdict::Duplicate => self.stats.duplicates += 1,
+            Verdict::Late => self.stats.late += 1,
+            Verdict::NoRoom => self.stats.hold_refused += 1,
+        }
+        self.give_freed(node);
+    }
+
+    fn hello(&mut self, now: Time, hello: &Hello) {
+        if hello.node == self.config.node {
+            self.own_hello(now, hello.nonce);
+        } else if hello.v != VERSION {
+            self.refuse(QuarantineReason::Version, hello.node, None, None);
+        } else if hello.codec != self.config.codec {
+            self.refuse(QuarantineReason::Codec, hello.node, None, None);
+        } else if self.admit(now, hello.node, None) == Admission::Full {
+            self.refuse(QuarantineReason::TooManyPeers, hello.node, None, None);
+        } else {
+            self.peer_hello(now, hello);
+        }
+    }
+
+    /// An own hello came back. Only the nonce of the present link proves it: a frozen broker may execute an old one late.
+    fn own_hello(&mut self, now: Time, nonce: u64) {
+        let Some(link) = self.link.as_mut().filter(|link| link.nonce == nonce) else {
+            self.stats.stale_hellos += 1;
+            return;
+        };
+        link.hello.echoed(now);
+        if link.proven.is_none() {
+            link.proven = Some(now);
+            link.cursor = self.log.unsettled();
+            self.mark = self.log.end();
+            self.peers.link_proven(now, &self.config);
+            self.set_status(Status::Replaying);
+        }
+    }
+
+    fn peer_hello(&mut self, now: Time, hello: &Hello) {
+        let due = self.heard_by_now(now);
+        let own = self.config.node;
+        let Some(peer) = self.peers.get_mut(hello.node) else {
+            return;
+        };
+        if *peer.name != *hello.name {
+            peer.name = hello.name.chars().take(MAX_NAME).collect::<String>().into();
+        }
+        let is_new = peer.is_new_link(hello.nonce);
+        if is_new {
+            // A peer that is heard and deaf cannot answer, and finds out by dialling again and again.
+            peer.restart_hole(now, &self.config.timing);
+        }
+        let reach = Reach {
+            low: hello.low,
+            sent: end_of(hello.sent),
+            assigned: end_of(hello.assigned),
+        };
+        let is_plausible = peer.announce(now, reach, &self.config);
+        if let Some((heard, due)) = hello.heard.as_ref().zip(due) {
+            peer.listen(now, heard.get(&own).map(|last| end_of(*last)), due);
+        }
+        self.give_freed(hello.node);
+        if !is_plausible {
+            self.refuse(
+                QuarantineReason::ImplausibleSeq,
+                hello.node,
+                hello.sent,
+                None,
+            );
+        }
+        if is_new {
+            // It cannot know us, or not what we sent meanwhile; two seconds would be long.
+            let jitter = self
+                .config
+                .timing
+                .want_after
+                .mul_f64(self.rng.random_range(0.0..1.0));
+            self.hello_soon(now + jitter);
+        }
+    }
+
+    fn want(&mut self, now: Time, want: &Want) {
+        self.touch(now, want.from_node);
+        if want.of_node == self.config.node && want.from_node != self.config.node {
+            self.stats.wants_heard += 1;
+            let is_taken = self.repair.ask(now, want, &self.config);
+            self.stats.wants_ignored += u64::from(!is_taken);
+        }
+    }
+
+    fn void_of(&mut self, now: Time, void: &Void) {
+        self.touch(now, void.node);
+        if void.to.is_some_and(|to| to != self.config.node) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(void.node) else {
+            return;
+        };
+        let is_plausible = peer.void(now, &void.seqs, void.to.is_some(), &self.config);
+        self.give_freed(void.node);
+        if !is_plausible {
+            self.refuse(QuarantineReason::ImplausibleSeq, void.node, None, None);
+        }
+    }
+
+    fn bye_of(&mut self, now: Time, bye: &Bye) {
+        self.touch(now, bye.node);
+        if let Some(peer) = self.peers.get_mut(bye.node) {
+            peer.leave(
+                now + self.config.timing.bye_grace,
+                end_of(bye.sent),
+                &self.config,
+            );
+        }
+    }
+
+    fn admit(&mut self, now: Time, node: NodeId, seq: Option<u64>) -> Admission {
+        let admission = self.peers.admit(now, node, seq, &self.config);
+        self.touch(now, node);
+        admission
+    }
+
+    fn touch(&mut self, now: Time, node: NodeId) {
+        let is_up = self.is_proven();
+        let patience = self.peers.patience(&self.config);
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.heard(now, is_up, patience);
+        }
+    }
+
+    fn give_freed(&mut self, node: NodeId) {
+        let Some(peer) = self.peers.get_mut(node) else {
+            return;
+        };
+        let freed = (node, Arc::clone(&peer.name), peer.freed());
+        self.give(freed);
+    }
+
+    fn refuse(
+        &mut self,
+        reason: QuarantineReason,
+        node: NodeId,
+        seq: Option<u64>,
+        body: Option<B>,
+    ) {
+        self.quarantine(Quarantined {
+            reason,
+            node,
+            seq,
+            body,
+        });
+    }
+}
+
+/// Characters of a label; the rest of what a peer calls itself is cut.
+const MAX_NAME: usize = 64;

@@ -1,0 +1,274 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::super::{
+    Config, Core, Delivery, GapReason, Input, Item, LinkId, Message, NodeId, Origin, Output,
+    Publish, QuarantineReason, Status, Time,
+};
+use super::super::plan::Kind;
+
+/// An event, as own clients and as peers get it: who emitted it, and which one of its events it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in super::super) struct Event {
+    pub(in super::super) node: usize,
+    pub(in super::super) index: usize,
+}
+
+/// What the shell has to carry out.
+pub(super) enum Shell {
+    Publish(Publish<Event>),
+    Dial(Duration),
+    Drop(LinkId),
+}
+
+/// One build of one app: a real core, and everything that its clients saw.
+pub(in super::super) struct Node {
+    pub(in super::super) id: NodeId,
+    pub(in super::super) core: Core<Event, Event>,
+    /// Which of the cluster's processes it is; a restart has the same place and another id.
+    pub(super) place: usize,
+    pub(super) is_alive: bool,
+    pub(super) built: Time,
+    pub(super) link: Option<LinkId>,
+    pub(super) conn: Option<usize>,
+    pub(super) links: u64,
+    pub(super) tick_at: Time,
+    pub(super) stalled_until: Time,
+    pub(super) inbox: Vec<Input<Event, Event>>,
+    pub(in super::super) emitted: Vec<Emitted>,
+    pub(in super::super) delivered: Vec<usize>,
+    pub(in super::super) released: BTreeMap<NodeId, Vec<(u64, Event)>>,
+    pub(in super::super) gaps: BTreeMap<NodeId, Vec<(u64, u64, GapReason)>>,
+    pub(in super::super) drops: u64,
+    /// Sequences whose echo the core was given.
+    echoed: BTreeSet<u64>,
+    /// The link that each sequence was last sent on, unless the broker said no.
+    sent_on: BTreeMap<u64, LinkId>,
+    flights: BTreeMap<u64, Vec<Option<u64>>>,
+    pub(super) refused: BTreeSet<u64>,
+    pub(in super::super) worst_wait: Duration,
+    ordered: bool,
+    index: usize,
+    /// Events that were emitted while the shell stood still; their wait is not the core's fault.
+    stalls: Vec<(Time, Time)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Emitted {
+    pub(in super::super) at: Time,
+    pub(in super::super) kind: Kind,
+    /// `None` for what stays on the node.
+    pub(in super::super) seq: Option<u64>,
+}
+
+impl Node {
+    pub(super) fn new(
+        index: usize,
+        place: usize,
+        now: Time,
+        (ordered, seed): (bool, u64),
+        limits: fn(&mut Config),
+    ) -> Self {
+        let id = NodeId::from_bytes([u8::try_from(index + 1).expect("few nodes"); 16]);
+        let mut config = Config::new(id, format!("node-{index}"));
+        config.seed = seed;
+        config.delivery = if ordered {
+            Delivery::Ordered
+        } else {
+            Delivery::LocalFirst
+        };
+        limits(&mut config);
+        Self {
+            id,
+            core: Core::new(config, now),
+            place,
+            is_alive: true,
+            built: now,
+            link: None,
+            conn: None,
+            links: 0,
+            tick_at: now,
+            stalled_until: now,
+            inbox: Vec::new(),
+            emitted: Vec::new(),
+            delivered: Vec::new(),
+            released: BTreeMap::new(),
+            gaps: BTreeMap::new(),
+            drops: 0,
+            echoed: BTreeSet::new(),
+            sent_on: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            worst_wait: Duration::ZERO,
+            ordered,
+            index,
+            stalls: Vec::new(),
+        }
+    }
+
+    pub(super) fn note_emit(&mut self, now: Time, kind: Kind) -> Event {
+        let seq = (kind != Kind::Local).then(|| self.synced() as u64);
+        self.emitted.push(Emitted { at: now, kind, seq });
+        Event {
+            node: self.index,
+            index: self.emitted.len() - 1,
+        }
+    }
+
+    pub(super) fn synced(&self) -> usize {
+        self.emitted
+            .iter()
+            .filter(|emitted| emitted.seq.is_some())
+            .count()
+    }
+
+    pub(super) fn stall(&mut self, now: Time, until: Time) {
+        self.stalls.push((now, until));
+        self.stalled_until = self.stalled_until.max(until);
+    }
+
+    /// Hands the core an input, notes what clients see, and returns what is to do.
+    pub(super) fn handle(
+        &mut self,
+        now: Time,
+        input: Input<Event, Event>,
+    ) -> Result<Vec<Shell>, String> {
+        self.note_input(&input);
+        let was_ready = self.core.status() == Status::Ready;
+        let outputs = self.core.handle(now, input);
+        let stayed_ready = was_ready
+            && !outputs
+                .iter()
+                .any(|output| matches!(output, Output::Status(_)));
+        let mut orders = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Deliver(event) => self.deliver(now, event, stayed_ready)?,
+                Output::Release(release) => {
+                    self.released
+                        .entry(release.from)
+                        .or_default()
+                        .push((release.seq, release.body));
+                }
+                Output::Gap(gap) => self.gap(gap.origin, gap.range, gap.reason)?,
+                Output::Publish(batch) => {
+                    self.note_batch(&batch)?;
+                    orders.push(Shell::Publish(batch));
+                }
+                Output::Dial { after } => orders.push(Shell::Dial(after)),
+                Output::DropLink { link, .. } => {
+                    self.drops += 1;
+                    orders.push(Shell::Drop(link));
+                }
+                Output::Quarantine(quarantined)
+                    if quarantined.reason == QuarantineReason::Refused =>
+                {
+                    self.refused.extend(quarantined.seq);
+                }
+                Output::Quarantine(other) => return Err(format!("quarantined: {other:?}")),
+                Output::Foreign { body } => return Err(format!("foreign: {body:?}")),
+                Output::Status(_) | Output::Closed => {}
+            }
+        }
+        Ok(orders)
+    }
+
+    fn note_input(&mut self, input: &Input<Event, Event>) {
+        match input {
+            Input::Received {
+                message: Message::Event { wb: Some(wb), .. },
+                link,
+            } => {
+                if wb.node == self.id
+                    && self
+                        .core
+                        .link
+                        .as_ref()
+                        .is_some_and(|current| current.id == *link)
+                {
+                    self.echoed.insert(wb.seq);
+                }
+            }
+            Input::Published { batch, failed, .. } => {
+                let parts = self.flights.remove(&batch.0).unwrap_or_default();
+                for (place, _) in failed {
+                    if let Some(seq) = parts[*place] {
+                        self.sent_on.remove(&seq);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// settle_by_echo: what came back is not sent again, and nothing goes twice on one link unless the broker said no.
+    fn note_batch(&mut self, batch: &Publish<Event>) -> Result<(), String> {
+        let mut parts = Vec::new();
+        for item in &batch.items {
+            let seq = if let Item::Event { wb, .. } = item {
+                Some(wb.seq)
+            } else {
+                None
+            };
+            parts.push(seq);
+            let Some(seq) = seq else { continue };
+            if self.echoed.contains(&seq) {
+                return Err(format!("settle_by_echo: {seq} came back and is sent again"));
+            }
+            if self.sent_on.insert(seq, batch.link) == Some(batch.link) {
+                return Err(format!(
+                    "settle_by_echo: {seq} goes twice on {:?}",
+                    batch.link
+                ));
+            }
+        }
+        self.flights.insert(batch.batch.0, parts);
+        Ok(())
+    }
+
+    /// own_once, never_starved, and `ordered` itself.
+    fn deliver(&mut self, now: Time, event: Event, stayed_ready: bool) -> Result<(), String> {
+        if event.index != self.delivered.len() {
+            return Err(format!(
+                "own_once: {} delivered in place of {}",
+                event.index,
+                self.delivered.len()
+            ));
+        }
+        let is_overfull =
+            self.emitted.len() - self.delivered.len() > self.core.config.limits.log_entries;
+        self.delivered.push(event.index);
+        let emitted = self.emitted[event.index];
+        let is_free = emitted
+            .seq
+            .is_none_or(|seq| self.echoed.contains(&seq) || self.refused.contains(&seq));
+        let is_evicted = emitted.seq.is_some_and(|seq| seq < self.core.log.low());
+        if self.ordered && stayed_ready && !is_free && !is_evicted && !is_overfull {
+            return Err(format!("ordered: {event:?} delivered before its echo"));
+        }
+        if !self
+            .stalls
+            .iter()
+            .any(|(from, to)| *from <= now && emitted.at <= *to)
+        {
+            self.worst_wait = self.worst_wait.max(now.since(emitted.at));
+        }
+        Ok(())
+    }
+
+    fn gap(
+        &mut self,
+        origin: Origin,
+        range: Option<(u64, u64)>,
+        reason: GapReason,
+    ) -> Result<(), String> {
+        match (origin, range) {
+            (Origin::Node { node, .. }, Some((from, to))) if from <= to => {
+                self.gaps.entry(node).or_default().push((from, to, reason));
+                Ok(())
+            }
+            (Origin::Foreign, None) => Ok(()),
+            other => Err(format!("odd gap: {other:?}")),
+        }
+    }
+}

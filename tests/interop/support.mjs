@@ -1,0 +1,252 @@
+// What the tests share: programs that are started and ended, clients, and waiting with an upper bound.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+import feathersClient from '@feathersjs/client'
+import { io } from 'socket.io-client'
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+
+// ---------------------------------------------------------------- waiting
+
+/** Fails with the name of what did not happen in time. */
+export const within = async (ms, what, promise) => {
+  const late = new AbortController()
+  const tooLate = pause(ms, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`${what}: not within ${ms} ms`)
+  })
+  try {
+    return await Promise.race([promise, tooLate])
+  } finally {
+    late.abort()
+    tooLate.catch(() => {})
+  }
+}
+
+/** Asks again and again until the answer is truthy; `describe` says in the error how far it came. */
+export const until = async (what, condition, { ms = 10_000, describe = () => '' } = {}) => {
+  const deadline = performance.now() + ms
+  for (;;) {
+    const answer = await condition()
+    if (answer) return answer
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${ms} ms ${describe()}`)
+    await pause(10)
+  }
+}
+
+// ---------------------------------------------------------------- ports and programs
+
+const isFree = (port) => new Promise((resolve) => {
+  const server = createServer().once('error', () => resolve(false))
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+})
+
+/** The first of `count` neighbouring free ports. */
+export const freePort = async (count = 1) => {
+  for (;;) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address()
+    await new Promise((resolve) => server.close(resolve))
+    const neighbours = Array.from({ length: count - 1 }, (_, index) => isFree(port + 1 + index))
+    if ((await Promise.all(neighbours)).every(Boolean)) return port
+  }
+}
+
+/** A child process whose output lines can be waited for. */
+export class Program {
+  constructor (name, command, args, env) {
+    this.name = name
+    this.lines = []
+    this.listeners = new Set()
+    this.child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
+    this.ended = new Promise((resolve) => {
+      this.child.once('error', (error) => resolve(error.message))
+      this.child.once('exit', (code, signal) => resolve(signal ?? code))
+    })
+    started.push(this)
+    process.on('exit', () => this.child.kill('SIGKILL'))
+    for (const output of [this.child.stdout, this.child.stderr]) {
+      createInterface({ input: output }).on('line', (line) => this.#hear(line))
+    }
+  }
+
+  #hear (line) {
+    this.lines.push(line)
+    if (this.lines.length > 1000) this.lines.shift()
+    this.listeners.forEach((listen) => listen(line))
+  }
+
+  /** Resolves with the first line, already printed or not, of which `match` makes something. */
+  line (what, match, ms = 20_000) {
+    const printed = this.lines.map(match).find(Boolean)
+    if (printed) return Promise.resolve(printed)
+    const found = new Promise((resolve, reject) => {
+      this.listeners.add((line) => { const made = match(line); if (made) resolve(made) })
+      this.ended.then((how) => reject(new Error(`${this.name} ended (${how}) before ${what}:\n${this.lines.join('\n')}`)))
+    })
+    return within(ms, `${this.name}: ${what}`, found)
+  }
+
+  write (line) {
+    this.child.stdin.write(`${line}\n`)
+  }
+
+  /** Asks the program to end and insists after 10 s; resolves with its exit code or the signal that ended it. */
+  async stop () {
+    this.child.kill('SIGTERM')
+    return within(10_000, `${this.name}: end after SIGTERM`, this.ended).catch(async (error) => {
+      this.child.kill('SIGKILL')
+      await this.ended
+      throw error
+    })
+  }
+}
+
+const started = []
+
+/** Ends all that was started, the last first: clients before their nodes, nodes before their broker. */
+export const stopStarted = async () => {
+  let failure
+  for (const thing of started.splice(0).reverse()) await thing.stop().catch((error) => { failure ??= error })
+  if (failure) throw failure
+}
+
+// ---------------------------------------------------------------- Redis
+
+const answersPing = (port) => new Promise((resolve) => {
+  const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+  socket.once('data', (data) => { socket.destroy(); resolve(data.toString().startsWith('+PONG')) })
+  socket.once('error', () => resolve(false))
+})
+
+export const startRedis = async () => {
+  const port = await freePort()
+  const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
+  const redis = new Program('redis-server', 'redis-server', args, {})
+  await until('redis-server answers PING', () => answersPing(port))
+  return Object.assign(redis, { port, uri: `redis://127.0.0.1:${port}` })
+}
+
+// ---------------------------------------------------------------- the programs under test
+
+const example = (variable, name) => process.env[variable] || here(`../../target/debug/examples/${name}`)
+
+/** One node of the fixture example; resolves when it listens and, with a broker, when its sync is ready. */
+export const startFixture = async (env = {}) => {
+  const port = await freePort()
+  const name = env.NODE_NAME ?? 'fixture'
+  const clean = { SYNC_URI: '', SYNC_KEY: '', SYNC_CODEC: '', SYNC_DELIVERY: '', SYNC_NODE_PATHS: '' }
+  const node = new Program(name, example('WINGBEAT_FIXTURE', 'fixture'), [], { ...withoutEmpty(clean, env), PORT: `${port}` })
+  await node.line('listening', (line) => /^listening on http:\/\//.test(line))
+  Object.assign(node, { url: `http://127.0.0.1:${port}` })
+  if (env.SYNC_URI) await syncReady(node)
+  return node
+}
+
+// A variable of the caller's own shell must not reach the fixture: `undefined` removes it.
+const withoutEmpty = (clean, env) => ({ ...Object.fromEntries(Object.keys(clean).map((key) => [key, undefined])), ...env })
+
+const syncReady = async (node) => {
+  let seen
+  const isReady = async () => {
+    seen = await (await fetch(`${node.url}/sync`)).json()
+    return /ready/i.test(JSON.stringify(seen.status))
+  }
+  await until(`${node.name}: sync is ready`, isReady, { ms: 15_000, describe: () => JSON.stringify(seen) })
+}
+
+export const startChat = async () => {
+  const port = await freePort(2)
+  const chat = new Program('chat', example('WINGBEAT_CHAT', 'chat'), [], { SYNC_URI: undefined, PORT: `${port}` })
+  const urls = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${port + 1}`]
+  const serves = (url) => fetch(url).then((response) => response.ok, () => false)
+  const allServe = async () => (await Promise.all(urls.map(serves))).every(Boolean)
+  const ended = chat.ended.then((how) => { throw new Error(`chat ended (${how}):\n${chat.lines.join('\n')}`) })
+  await Promise.race([until('both chat pages answer', allServe, { ms: 20_000 }), ended])
+  ended.catch(() => {})
+  return Object.assign(chat, { urls })
+}
+
+/** A Node process with the real feathers-sync; see node-peer.mjs for what it understands. */
+export const startNodePeer = async (env) => {
+  const peer = new Program('node-peer', process.execPath, [here('node-peer.mjs')], env)
+  const { port } = await peer.line('ready', (line) => document(line, 'ready'))
+  let calls = 0
+  const ask = async (command) => {
+    const id = ++calls
+    peer.write(JSON.stringify({ id, ...command }))
+    const { error, result } = await peer.line(`answer ${id}`, (line) => document(line, 'result', id))
+    if (error) throw new Error(error)
+    return result
+  }
+  return Object.assign(peer, { url: `http://127.0.0.1:${port}`, ask })
+}
+
+const document = (line, type, id) => {
+  if (!line.startsWith('{')) return undefined
+  const parsed = JSON.parse(line)
+  return parsed.type === type && parsed.id === id ? parsed : undefined
+}
+
+// ---------------------------------------------------------------- clients
+
+const STANDARD = ['find', 'get', 'create', 'update', 'patch', 'remove']
+const CUSTOM = { todos: ['customMethod'], messages: ['ping', 'boom'], ev: ['fire'], echo: ['custom'], tasks: ['emitLog'] }
+
+const clientApp = (transport) => {
+  const app = feathersClient().configure(transport)
+  for (const [path, methods] of Object.entries(CUSTOM)) {
+    app.use(path, transport.service(path), { methods: [...STANDARD, ...methods] })
+  }
+  return { service: (path) => app.service(path) }
+}
+
+export const restClient = (url) => clientApp(feathersClient.rest(url).fetch(globalThis.fetch))
+
+export const socketClient = async (url, options = {}) => {
+  const socket = io(url, { transports: ['websocket'], forceNew: true, reconnection: false, ...options })
+  const connected = new Promise((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject))
+  started.push({ stop: async () => socket.close() })
+  const client = clientApp(feathersClient.socketio(socket))
+  await within(5000, `Socket.IO connection to ${url}`, connected)
+  return client
+}
+
+export const clientOf = (kind, url) => (kind === 'rest' ? restClient(url) : socketClient(url))
+
+/** Collects what a client hears of one event from now on. */
+export const listen = (client, path, event) => {
+  const heard = []
+  client.service(path).on(event, (data) => heard.push(data))
+  return heard
+}
+
+/** Resolves with the first event that `isWanted` after the call of `action`. */
+export const nextEvent = async (client, path, event, action, isWanted = () => true) => {
+  const service = client.service(path)
+  let onEvent
+  const heard = new Promise((resolve) => { onEvent = (data) => isWanted(data) && resolve(data) })
+  service.on(event, onEvent)
+  try {
+    await action()
+    return await within(5000, `event ${path} ${event}`, heard)
+  } finally {
+    service.off(event, onEvent)
+  }
+}
+
+// ---------------------------------------------------------------- the browser
+
+export const chromium = () => {
+  const places = ['/usr/bin/chromium', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable', '/snap/bin/chromium']
+  const found = [process.env.WINGBEAT_CHROMIUM, ...places].find((path) => path && existsSync(path))
+  if (!found) throw new Error('no Chromium found: install the package chromium or set WINGBEAT_CHROMIUM')
+  return found
+}

@@ -1,0 +1,4 @@
+//! Tests of the public API, over real HTTP and websockets, with nodes in one process.
+
+mod support;
+mod sync;
