@@ -1,17 +1,59 @@
-//! wingbeat carries service events to every client of every node.
-#![doc = ""]
+//! Carries service events to every interested client of every node, in the wire formats of Feathers.
+//!
+//! ```text
+//! request ─► transport ─► service ─► hooks ─► event ─► sync/outbound ─► adapter ─► broker
+//!                                                                                    │
+//! client ◄─ connections ◄─ channels ◄──────────────── sync/inbound ◄──── adapter ◄───┘
+//! ```
+//!
+//! | stage | module | what it does |
+//! |---|---|---|
+//! | 1 | [`transport`] | bytes ↔ calls: REST, Socket.IO, health |
+//! | 2 | [`service`] | what a call means: services, methods, params, routing |
+//! | 3 | [`hooks`] | around, before, after and error hooks |
+//! | 4 | [`event`] | what happened, and who listens in this process |
+//! | 5 | [`sync`] | between nodes: order, replay, repair |
+//! | 6 | [`channels`] | who should hear it |
+//! | 7 | [`connections`] | who is there, and the queues that lead to them |
+//!
+//! A program of ten lines:
+//!
+//! ```no_run
+//! use wingbeat::{App, Memory};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = App::builder()
+//!     .service("messages", Memory::new())
+//!     .on_connection(|connection, app| app.channel("everybody").join(connection))
+//!     .publish(|_event, channels| channels.channel("everybody"))
+//!     .sync_uri("memory://example")
+//!     .build()?;
+//! app.serve("127.0.0.1:3030").await?;
+//! # Ok(())
+//! # }
+//! ```
 
+// In the order in which data runs through them.
 mod app;
-pub mod channels;
-pub mod connections;
-pub mod error;
-pub mod event;
-pub mod hooks;
-pub mod service;
-pub mod stores;
-pub mod sync;
-mod tasks;
+
 pub mod transport;
+
+pub mod service;
+
+pub mod hooks;
+
+pub mod event;
+
+pub mod sync;
+
+pub mod channels;
+
+pub mod connections;
+
+pub mod error;
+pub mod stores;
+mod tasks;
 mod words;
 
 pub use app::{App, AppBuilder, AppHandle, BuildError, Config, Leftover};
@@ -21,3 +63,8 @@ pub use hooks::HookContext;
 pub use service::{Call, Method, Params, Service};
 pub use stores::Memory;
 pub use wingbeat_adapter::SyncAdapter;
+
+/// Keeps the programs of the README true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

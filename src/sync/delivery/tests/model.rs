@@ -56,3 +56,45 @@ fn p3_without_faults_the_events_lane_carries_each_event_once() {
         ..Plan::random(seed)
     });
 }
+#[test]
+fn zz_trace() {
+    use super::plan::{Fault, Kind};
+    use std::time::Duration;
+    let t = |s: f64| super::super::Time::at(Duration::from_secs_f64(s));
+    let d = Duration::from_secs_f64;
+    let emits = vec![
+        (t(1.262), 0, Kind::Events),
+        (t(5.411), 0, Kind::Events),
+        (t(13.319), 0, Kind::Local),
+        (t(1.47), 1, Kind::Events),
+        (t(1.504), 1, Kind::Events),
+        (t(1.517), 1, Kind::Control),
+        (t(1.524), 1, Kind::Events),
+        (t(1.545), 1, Kind::Control),
+        (t(1.551), 1, Kind::Events),
+        (t(1.569), 1, Kind::Events),
+    ];
+    let faults = vec![
+        (t(5.283), Fault::Freeze { span: d(4.226) }),
+        (
+            t(11.95),
+            Fault::Stall {
+                place: 0,
+                span: d(5.0),
+            },
+        ),
+        (
+            t(2.979),
+            Fault::Deaf {
+                place: 0,
+                span: d(12.36),
+            },
+        ),
+    ];
+    let _ = faults;
+    let _ = emits;
+    let full = Plan::random(92654);
+    let (plan, _) = full.shrink();
+    eprintln!("=====");
+    println!("{:?}", World::run(&plan));
+}
