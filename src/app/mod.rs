@@ -245,6 +245,13 @@ impl AppHandle {
     }
 }
 
+/// An app that is dropped without [`App::close`] takes its tasks along; what is not settled then is lost to the others.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App")

@@ -164,3 +164,82 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 }
 
 const ID_PLACEHOLDER: &str = ":__id";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hooks::Hooks;
+    use crate::service::{Params, Service};
+
+    struct Nothing;
+
+    impl Service for Nothing {
+        async fn find(&self, _params: &Params) -> crate::error::Result<Value> {
+            Ok(Value::Null)
+        }
+    }
+
+    fn routes(paths: &[&str]) -> Routes {
+        let mut routes = Routes::default();
+        for path in paths {
+            let service: Arc<dyn AnyService> = Arc::new(Nothing);
+            routes.insert(Entry {
+                path: (*path).into(),
+                chains: Chains::new(&[], &Hooks::default(), &Hooks::default(), &service),
+                service,
+                methods: Vec::new(),
+                custom_events: Vec::new(),
+                published_events: Vec::new(),
+                route_params: Map::from_iter([("preset".to_owned(), json!("yes"))]),
+                publishers: Publishers::default(),
+                sync_context: None,
+            });
+        }
+        routes
+    }
+
+    fn found(routes: &Routes, path: &str) -> Option<(String, Value)> {
+        let route = routes.lookup(path)?;
+        Some((route.entry.path.to_string(), Value::Object(route.params)))
+    }
+
+    #[test]
+    fn ids_and_placeholders_are_taken_as_they_stand() {
+        let routes = routes(&["echo", "a/:x/b/:y"]);
+        let echo = |params| Some(("echo".to_owned(), params));
+        assert_eq!(found(&routes, "/echo/"), echo(json!({ "preset": "yes" })));
+        assert_eq!(
+            found(&routes, "echo/a%20b"),
+            echo(json!({ "preset": "yes", "__id": "a%20b" }))
+        );
+        assert_eq!(found(&routes, "Echo"), None);
+        assert_eq!(found(&routes, "echo//5"), None);
+        let params = json!({ "preset": "yes", "x": "1", "y": "2", "__id": "3" });
+        assert_eq!(
+            found(&routes, "/a/1/b/2/3"),
+            Some(("a/:x/b/:y".to_owned(), params))
+        );
+        assert_eq!(found(&routes, "a//b/").map(|(path, _)| path), None);
+        assert_eq!(found(&routes, "a//b/2").unwrap().1["x"], "");
+    }
+
+    #[test]
+    fn a_literal_goes_first_and_comes_back_when_it_leads_nowhere() {
+        let routes = routes(&["users/me/posts", "users/:user/files"]);
+        let path = |path| found(&routes, path).map(|(path, _)| path);
+        assert_eq!(path("users/me/posts").as_deref(), Some("users/me/posts"));
+        assert_eq!(path("users/me/files").as_deref(), Some("users/:user/files"));
+        assert_eq!(found(&routes, "users/me/files").unwrap().1["user"], "me");
+    }
+
+    #[test]
+    fn a_root_service_takes_every_single_segment_as_id() {
+        let routes = routes(&["/", "todos"]);
+        assert_eq!(found(&routes, "/").unwrap().0, "/");
+        assert_eq!(found(&routes, "/7").unwrap().1["__id"], "7");
+        assert_eq!(found(&routes, "/todos").unwrap().0, "todos");
+        assert_eq!(found(&routes, "/7/8"), None);
+    }
+}

@@ -230,10 +230,14 @@ impl Sync {
             return;
         };
         let supervisor = linked.supervisor(&self.taps);
+        let cancelled = tasks.clone();
         tasks.spawn("sync", async move {
-            // Also when the supervisor panics, nobody is to wait for it.
+            // Also when the supervisor panics or the app is dropped, nobody is to wait for it.
             let _ended = Ended(linked.ended.clone());
-            supervisor.run().await;
+            tokio::select! {
+                () = supervisor.run() => {}
+                () = cancelled.cancelled() => {}
+            }
         });
     }
 

@@ -348,6 +348,14 @@ async fn closing_leaves_nothing_unsettled_and_no_link() {
 }
 
 #[tokio::test]
+async fn a_dropped_app_leaves_no_link() {
+    let broker = MemoryBroker::new();
+    let (a, b) = pair(&broker).await;
+    drop((a, b));
+    eventually("both links are gone", || broker.links() == 0).await;
+}
+
+#[tokio::test]
 async fn a_second_sync_is_an_error_that_says_so() {
     let twice = builder("a")
         .sync(MemoryBroker::new())

@@ -6,6 +6,7 @@ use rand::Rng;
 use super::Core;
 use super::hold::Held;
 use super::io::{LinkId, Message, Output, QuarantineReason, Quarantined, Release};
+use super::link::Link;
 use super::message::{Bye, Control, Hello, VERSION, Void, Want, Wb, end_of};
 use super::node::NodeId;
 use super::peer::{Arrival, Freed, Reach, Verdict};
@@ -211,6 +212,8 @@ impl<E, B: Clone> Core<E, B> {
 
     fn peer_hello(&mut self, now: Time, hello: &Hello) {
         let due = self.heard_by_now(now);
+        let patience = self.peers.patience(&self.config);
+        let echoed = self.link.as_ref().and_then(Link::echoed);
         let own = self.config.node;
         let Some(peer) = self.peers.get_mut(hello.node) else {
             return;
@@ -220,8 +223,10 @@ impl<E, B: Clone> Core<E, B> {
         }
         let is_new = peer.is_new_link(hello.nonce);
         if is_new {
-            // A peer that is heard and deaf cannot answer, and finds out by dialling again and again.
             peer.restart_hole(now, &self.config.timing);
+        }
+        if let Some((ear, echoed)) = hello.ear.zip(echoed) {
+            peer.vouch(echoed.min(now.back(Duration::from_millis(ear))), patience);
         }
         let reach = Reach {
             low: hello.low,
@@ -294,10 +299,8 @@ impl<E, B: Clone> Core<E, B> {
     }
 
     fn touch(&mut self, now: Time, node: NodeId) {
-        let is_up = self.is_proven();
-        let patience = self.peers.patience(&self.config);
         if let Some(peer) = self.peers.get_mut(node) {
-            peer.heard(now, is_up, patience);
+            peer.heard(now);
         }
     }
 

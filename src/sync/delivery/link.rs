@@ -98,7 +98,7 @@ impl Link {
             since.is_some_and(|since| now.since(since) >= span)
         };
         let unproven = self.proven.is_none().then_some(self.up);
-        let echoed = self.proven.map(|_| self.hello.echoed);
+        let echoed = self.echoed();
         if is_over(unproven, timing.link_deadline) {
             Some(DropReason::NoProof)
         } else if is_over(
@@ -118,6 +118,11 @@ impl Link {
         self.hello
             .unanswered
             .is_some_and(|sent| now.since(sent) >= timing.echo_deadline)
+    }
+
+    /// When an own hello last came back, once one did.
+    pub(crate) fn echoed(&self) -> Option<Time> {
+        self.proven.map(|_| self.hello.echoed)
     }
 
     /// Whether the link lived long enough to forget earlier failures.
@@ -144,7 +149,7 @@ impl Link {
             .hello
             .unanswered
             .map(|sent| sent + timing.echo_deadline);
-        let lost = self.proven.map(|_| self.hello.echoed + hello_span);
+        let lost = self.echoed().map(|echoed| echoed + hello_span);
         let is_free = self.flight.is_none();
         let hello = is_free.then_some(self.hello.due);
         let retry = self.retries.values().min().copied().filter(|_| is_free);

@@ -48,6 +48,10 @@ pub(crate) struct Hello {
     /// New with every link: only a hello that comes back with the nonce of the present link proves that link, because a
     /// frozen broker can execute a publish of a link that was dropped long ago.
     pub(crate) nonce: u64,
+    /// Milliseconds since an own hello last came back on this link; left out if none did. A node that is deaf can be heard
+    /// and cannot answer, so peers must not lose patience with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ear: Option<u64>,
     /// The lowest sequence that can still be asked for.
     pub(crate) low: u64,
     /// The highest sequence that was handed to a broker; left out if there is none.

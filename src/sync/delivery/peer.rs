@@ -75,7 +75,7 @@ pub(crate) struct Reach {
 #[derive(Debug)]
 struct Hole {
     end: u64,
-    /// How long it stands without progress while we could have been answered.
+    /// How long it stands without progress while we could have been answered, as far as that is proven.
     spent: Duration,
     counted_to: Time,
     want_at: Time,
@@ -164,8 +164,7 @@ impl<B> Peer<B> {
     }
 
     /// Notes a sign of life.
-    pub(crate) fn heard(&mut self, now: Time, is_up: bool, patience: Duration) {
-        self.count_hole(now, is_up, patience);
+    pub(crate) const fn heard(&mut self, now: Time) {
         self.last_heard = now;
     }
 
@@ -247,15 +246,19 @@ impl<B> Peer<B> {
         self.next
     }
 
+    /// Adds to the hole's clock the time for which both ends have proof: we heard ourselves, and so did the peer, up to
+    /// `until`. One hello vouches for no more than `most`, because a frozen broker may have held it back.
+    pub(crate) fn vouch(&mut self, until: Time, most: Duration) {
+        if let Some(hole) = &mut self.hole {
+            hole.spent += until.since(hole.counted_to).min(most);
+            hole.counted_to = hole.counted_to.max(until);
+        }
+    }
+
     /// Gives the hole up if it stood too long while the peer could have answered.
-    pub(crate) fn judge_hole(&mut self, now: Time, patience: Duration, config: &Config) {
-        self.count_hole(now, true, patience);
-        let Some(end) = self
-            .hole
-            .as_ref()
-            .filter(|hole| hole.spent >= config.timing.hole_patience)
-            .map(|hole| hole.end)
-        else {
+    pub(crate) fn judge_hole(&mut self, now: Time, config: &Config) {
+        let is_over = |hole: &&Hole| hole.spent >= config.timing.hole_patience;
+        let Some(end) = self.hole.as_ref().filter(is_over).map(|hole| hole.end) else {
             return;
         };
         let before = self.next;
@@ -263,7 +266,7 @@ impl<B> Peer<B> {
         self.watch_hole(now, before, &config.timing);
     }
 
-    /// Starts the clock of the hole anew, as the link is new.
+    /// Starts the clock of the hole anew, as the link of one end is new.
     pub(crate) fn restart_hole(&mut self, now: Time, timing: &Timing) {
         if let Some(hole) = &mut self.hole {
             *hole = Hole {
@@ -461,16 +464,5 @@ impl<B> Peer<B> {
                 })
             }
         };
-    }
-
-    /// Adds the time in which an answer could have come: our link was up, and the peer was heard of late.
-    fn count_hole(&mut self, now: Time, is_up: bool, patience: Duration) {
-        let until = now.min(self.last_heard + patience);
-        if let Some(hole) = &mut self.hole {
-            if is_up {
-                hole.spent += until.since(hole.counted_to);
-            }
-            hole.counted_to = now;
-        }
     }
 }

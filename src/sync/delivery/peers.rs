@@ -109,10 +109,9 @@ impl<B> Peers<B> {
 
     /// Gives holes up that stood too long.
     pub(crate) fn judge_holes(&mut self, now: Time, config: &Config) -> Vec<FreedOf<B>> {
-        let patience = self.patience(config);
         let mut all = Vec::new();
         for (&node, peer) in self.table.iter_mut().filter(|(_, peer)| peer.has_hole()) {
-            peer.judge_hole(now, patience, config);
+            peer.judge_hole(now, config);
             let freed = peer.freed();
             if !freed.is_empty() {
                 all.push((node, Arc::clone(&peer.name), freed));

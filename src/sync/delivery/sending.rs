@@ -138,7 +138,7 @@ impl<E, B: Clone> Core<E, B> {
                 self.config.timing.echo_deadline
             },
         );
-        let nonce = link.nonce;
+        let (nonce, echoed) = (link.nonce, link.echoed());
         self.mark_sent(now, interval / 2);
         Some(Control::Hello(Hello {
             node: self.config.node,
@@ -146,6 +146,7 @@ impl<E, B: Clone> Core<E, B> {
             v: VERSION,
             codec: self.config.codec.clone(),
             nonce,
+            ear: echoed.map(|echoed| millis(now.since(echoed))),
             low: self.log.low(),
             sent: last_of(self.log.sent()),
             assigned: last_of(self.log.end()),

@@ -135,15 +135,7 @@ impl Node {
     ) -> Result<Vec<Shell>, String> {
         self.note_input(&input);
         let was_ready = self.core.status() == Status::Ready;
-        if std::env::var("TRACE").is_ok() && !matches!(input, Input::Tick) {
-            eprintln!("{now:?} n{} IN {input:?}", self.index);
-        }
         let outputs = self.core.handle(now, input);
-        if std::env::var("TRACE").is_ok() {
-            for o in &outputs {
-                eprintln!("{now:?} n{} OUT {o:?}", self.index);
-            }
-        }
         let stayed_ready = was_ready
             && !outputs
                 .iter()
