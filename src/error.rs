@@ -27,7 +27,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.name(), ErrorName::NotFound);
 /// ```
 #[derive(Clone)]
-pub struct Error {
+pub struct Error(Box<Content>);
+
+/// Behind a pointer, because results with errors are everywhere and errors are rare.
+#[derive(Clone)]
+struct Content {
     name: ErrorName,
     message: Cow<'static, str>,
     data: Option<Value>,
@@ -80,13 +84,13 @@ pub enum ErrorName {
 impl Error {
     /// Makes an error of the given name.
     pub fn new(name: ErrorName, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Content {
             name,
             message: message.into(),
             data: None,
             errors: None,
             source: None,
-        }
+        }))
     }
 
     /// Makes a `BadRequest` (400).
@@ -114,65 +118,62 @@ impl Error {
     /// They get a `GeneralError` with a log id; the text stands in the log under that id. An app built with
     /// `feathers_compat` sends the text, as Feathers does.
     pub fn foreign(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let source: Arc<dyn StdError + Send + Sync> = Arc::from(source.into());
-        Self {
-            source: Some(source),
-            ..Self::new(ErrorName::GeneralError, "foreign error")
-        }
+        let mut error = Self::new(ErrorName::GeneralError, "foreign error");
+        error.0.source = Some(Arc::from(source.into()));
+        error
     }
 
     /// Attaches data; a key `errors` in it becomes the error's `errors`, as in the Feathers constructors.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
         let Value::Object(mut object) = data else {
-            self.data = Some(data);
+            self.0.data = Some(data);
             return self;
         };
-        self.errors = object.shift_remove("errors");
+        self.0.errors = object.shift_remove("errors");
         if let Some(Value::String(message)) = object.shift_remove("message") {
-            self.message = message.into();
+            self.0.message = message.into();
         }
-        self.data = Some(Value::Object(object));
+        self.0.data = Some(Value::Object(object));
         self
     }
 
     /// Returns the name.
     #[must_use]
     pub fn name(&self) -> ErrorName {
-        self.name
+        self.0.name
     }
 
     /// Returns the HTTP status code.
     #[must_use]
     pub fn code(&self) -> u16 {
-        self.name.row().0
+        self.0.name.row().0
     }
 
     /// Returns the message.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Returns the data that was attached.
     #[must_use]
     pub fn data(&self) -> Option<&Value> {
-        self.data.as_ref()
+        self.0.data.as_ref()
     }
 
     /// Tells whether this wraps an error of another library ([`Error::foreign`]).
     #[must_use]
     pub fn is_foreign(&self) -> bool {
-        self.source.is_some()
+        self.0.source.is_some()
     }
 
     /// Renders the error as Feathers does: `name`, `message`, `code`, `className`, then `data` and `errors` if set.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let (code, name, class_name) = self.name.row();
-        let mut json =
-            json!({ "name": name, "message": self.message, "code": code, "className": class_name });
-        let members = [("data", &self.data), ("errors", &self.errors)];
+        let (code, name, class_name) = self.0.name.row();
+        let mut json = json!({ "name": name, "message": self.0.message, "code": code, "className": class_name });
+        let members = [("data", &self.0.data), ("errors", &self.0.errors)];
         for (key, value) in members
             .into_iter()
             .filter_map(|(key, value)| Some((key, value.clone()?)))
@@ -186,7 +187,7 @@ impl Error {
     ///
     /// `compat` sends the foreign text; otherwise it is logged under the id that the stand-in names.
     pub(crate) fn public(&self, compat: bool) -> Cow<'_, Self> {
-        let Some(source) = &self.source else {
+        let Some(source) = &self.0.source else {
             return Cow::Borrowed(self);
         };
         if compat {
@@ -278,24 +279,24 @@ impl ErrorName {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("name", &self.name)
-            .field("message", &self.message)
-            .field("data", &self.data)
-            .field("source", &self.source)
+            .field("name", &self.0.name)
+            .field("message", &self.0.message)
+            .field("data", &self.0.data)
+            .field("source", &self.0.source)
             .finish_non_exhaustive()
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

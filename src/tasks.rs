@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
 /// The tasks of one owner; cloning shares them.
@@ -43,6 +44,16 @@ impl Tasks {
                 .map(Result::ok)
                 .instrument(tracing::debug_span!("task", name)),
         )
+    }
+
+    /// Counts something that is no task as one until the token is dropped.
+    pub(crate) fn token(&self) -> TaskTrackerToken {
+        self.tracker.token()
+    }
+
+    /// Tells whether the tasks were asked to end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
     }
 
     /// Makes a scope whose tasks are tracked here and whose token can be cancelled alone.

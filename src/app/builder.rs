@@ -11,9 +11,10 @@ use crate::channels::{Audience, Channels, Dispatch, Publication, Publishers};
 use crate::connections::{Connection, Connections};
 use crate::event::Listeners;
 use crate::hooks::{Chains, Hooks, RegisterHooks};
-use crate::service::{Entry, Method, Registration, Routes, valid_event_name};
+use crate::service::{Entry, Method, Params, Registration, Routes, valid_event_name};
 use crate::sync::{Schemes, Sync, SyncOptions, SyncParts};
 use crate::tasks::Tasks;
+use crate::transport::Entrance;
 use crate::words::nearest;
 
 /// Collects what an app consists of; [`build`](Self::build) checks all of it together.
@@ -25,6 +26,7 @@ pub struct AppBuilder {
     hooks: Hooks,
     publishers: Publishers,
     on_connection: Vec<OnConnection>,
+    entrance: Entrance,
     on_disconnect: Vec<OnConnection>,
     schemes: Schemes,
     sources: Vec<Source>,
@@ -96,6 +98,24 @@ impl AppBuilder {
         on_disconnect: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
     ) -> Self {
         self.on_disconnect.push(Arc::new(on_disconnect));
+        self
+    }
+
+    /// Adds code that sees every REST request before its call, to put into its
+    /// [`properties`](crate::Params::properties) and [`extensions`](crate::Params::extensions) who asks.
+    pub fn on_request(
+        mut self,
+        on_request: impl Fn(&http::request::Parts, &mut Params) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        self.entrance.on_request(on_request);
+        self
+    }
+
+    /// Sets the routes of your own, as pages, that answer where no service does. The last ones set count.
+    ///
+    /// Services come first: a service at `/` takes every path of one segment for the id of a record.
+    pub fn fallback(mut self, router: axum::Router) -> Self {
+        self.entrance.set_fallback(router);
         self
     }
 
@@ -175,6 +195,7 @@ impl AppBuilder {
             .collect();
         App(Arc::new(Inner {
             sync: Sync::new(parts, &self.config.name, paths, dispatch.clone()),
+            entrance: self.entrance.opened(self.config.max_connections),
             config: self.config,
             routes,
             publishers: self.publishers,
@@ -204,6 +225,9 @@ impl AppBuilder {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = self.path_problems();
+        if self.config.max_connections == 0 {
+            problems.push("max_connections is 0, so nobody could connect".to_owned());
+        }
         if tokio::runtime::Handle::try_current().is_err() {
             problems.push("an app is built inside a Tokio runtime".to_owned());
         }

@@ -23,8 +23,11 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// Time that a socket has to connect its namespace; 45 s by default.
     pub connect_timeout: Duration,
-    /// Time that a client has to send the header of a request; 10 s by default.
+    /// Time that a client has to send the header of a request, and that a connection may stay open between two; 10 s by
+    /// default.
     pub header_timeout: Duration,
+    /// Time that a client has to send the body of a REST request; 30 s by default. Then it is told 408.
+    pub body_timeout: Duration,
     /// Connections that the node accepts at once; 100,000 by default. Further ones wait in the kernel's queue.
     pub max_connections: usize,
     /// Calls of one socket that may run at once; 256 by default. At the bound its messages wait.
@@ -51,6 +54,7 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(45),
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
             max_connections: 100_000,
             max_open_calls: 256,
             outbox: OutboxLimits::default(),

@@ -25,6 +25,7 @@ use crate::service::{
 };
 use crate::sync::Sync;
 use crate::tasks::Tasks;
+use crate::transport::Entrance;
 
 /// A node: its services, its clients, and its link to the other nodes. Clones are the same node.
 ///
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     channels: Channels,
     connections: Connections,
     on_connection: Vec<OnConnection>,
+    entrance: Entrance,
     on_disconnect: Vec<OnConnection>,
     dispatch: Dispatch,
     sync: Sync,
@@ -210,6 +212,10 @@ impl App {
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    pub(crate) fn entrance(&self) -> &Entrance {
+        &self.0.entrance
     }
 
     pub(crate) fn connections(&self) -> &Connections {

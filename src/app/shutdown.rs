@@ -21,6 +21,8 @@ enum Progress {
 pub struct Leftover {
     /// Clients that were still connected.
     pub connections: usize,
+    /// Requests that were not answered.
+    pub requests: usize,
     /// Calls that still ran.
     pub calls: usize,
     /// Events of which it is not known that the broker took them.
@@ -36,8 +38,8 @@ impl Stage {
 }
 
 impl App {
-    /// Shuts the node down: `/ready` turns 503, no new connections, clients are drained while the link is still open, calls
-    /// end, the log settles, the link closes. Each step takes at most
+    /// Shuts the node down: `/ready` turns 503, no new connections, clients are drained while the link is still open,
+    /// requests are answered, calls end, the log settles, the link closes. Each step takes at most
     /// [`Config::shutdown_deadline`](super::Config::shutdown_deadline).
     ///
     /// # Cancel safety
@@ -49,6 +51,7 @@ impl App {
             .0
             .send_if_modified(|progress| raise(progress, Progress::Draining));
         let connections = self.0.connections.drain(deadline).await;
+        let requests = self.0.entrance.close(deadline).await;
         let calls = self.0.calls.finished(deadline).await;
         let unsettled = self.0.sync.close_within(deadline).await;
         let tasks = self.0.tasks.close(deadline).await;
@@ -58,6 +61,7 @@ impl App {
             .send_if_modified(|progress| raise(progress, Progress::Closed));
         let leftover = Leftover {
             connections,
+            requests,
             calls,
             unsettled,
             tasks,

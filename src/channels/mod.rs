@@ -12,4 +12,5 @@ mod registry;
 pub(crate) use dispatch::Dispatch;
 pub(crate) use publisher::Publishers;
 pub use publisher::{Audience, Publication};
+pub(crate) use registry::is_truthy;
 pub use registry::{Channel, Channels};

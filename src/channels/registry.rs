@@ -171,7 +171,8 @@ impl fmt::Debug for Channel {
     }
 }
 
-fn is_truthy(data: &Value) -> bool {
+/// Tells whether JavaScript takes a value for true.
+pub(crate) fn is_truthy(data: &Value) -> bool {
     match data {
         Value::Null | Value::Bool(false) => false,
         Value::Number(number) => number.as_f64() != Some(0.0),

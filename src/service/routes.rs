@@ -82,9 +82,11 @@ impl Routes {
         let mut values = Vec::new();
         let entry = Arc::clone(self.root.descend(&segments, &mut values)?);
         let mut params = entry.route_params.clone();
+        // The innermost placeholder stands first, as in Feathers.
         params.extend(
             values
                 .into_iter()
+                .rev()
                 .map(|(name, value)| (name.to_owned(), value.into())),
         );
         Some(Route { entry, params })

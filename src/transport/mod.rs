@@ -1,3 +1,129 @@
-//! 1 · Bytes ↔ calls.
+//! 1 · Bytes ↔ calls: REST and Socket.IO over HTTP.
+//!
+//! In come requests, and messages of sockets; out go [`Call`](crate::service::Call)s. Back come replies, errors and events,
+//! which leave as bytes.
+//!
+//! A request goes to the first of these that knows its path: `/socket.io/`; `/live` and `/ready`, unless a service is
+//! registered under that very name; the services, where a root service knows every path of one segment; the app's
+//! [`fallback`](crate::AppBuilder::fallback). What nobody knows is a 404.
+//!
+//! Invariants: this is the only stage that knows HTTP, Socket.IO or WebSocket; and of a body or message no more is in memory
+//! than its limit allows.
 
+// mod engineio; comes with Socket.IO.
+mod entrance;
+mod health;
 pub mod query;
+mod rest;
+mod serve;
+// mod socketio; comes with Socket.IO.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::task::{Context, Poll};
+
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{Method, Request};
+use tower::Service;
+
+pub use entrance::ClientAddr;
+pub(crate) use entrance::Entrance;
+
+use crate::app::App;
+use crate::error::{Error, ErrorName};
+
+/// Answers HTTP requests for an app, for servers and tests that bring sockets of their own; clones are the same service.
+///
+/// It is a tower service over any body. Websockets work where the server allows upgrades; the limits of connections and
+/// headers are the server's.
+///
+/// ```
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().service("messages", Memory::new()).build()?;
+/// let router: axum::Router = axum::Router::new().fallback_service(app.http_service());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HttpService(App);
+
+impl App {
+    /// Returns the app as a service that answers HTTP requests, for servers that are not [`App::serve`].
+    #[must_use]
+    pub fn http_service(&self) -> HttpService {
+        HttpService(self.clone())
+    }
+}
+
+impl<B> Service<Request<B>> for HttpService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let app = self.0.clone();
+        async move { Ok(answer(&app, request.map(Body::new)).await) }.boxed()
+    }
+}
+
+/// Calls run in tasks of their own, so what may panic here is the app's own code around them.
+async fn answer(app: &App, request: Request<Body>) -> Response {
+    let is_head = request.method() == Method::HEAD;
+    let answered = AssertUnwindSafe(route(app, request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| panicked());
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+async fn route(app: &App, request: Request<Body>) -> Response {
+    let path = request.uri().path();
+    // if path == ENGINE_PATH || path.starts_with(ENGINE_PREFIX) {
+    //     return engineio::handle(app, request).await;
+    // }
+    if let Some(response) = health::answer(app, request.method(), path) {
+        return response;
+    }
+    let Some(_in_progress) = app.entrance().begin() else {
+        return Error::new(ErrorName::Unavailable, "the node has shut down").into_response();
+    };
+    if let Some(route) = app.routes().lookup(path) {
+        return rest::answer(app, route, request).await;
+    }
+    match app.entrance().fallback() {
+        Some(mut router) => router
+            .call(request)
+            .await
+            .unwrap_or_else(|never| match never {}),
+        None => rest::not_found(app, request).await,
+    }
+}
+
+fn panicked() -> Response {
+    tracing::error!("code that answers a request panicked");
+    Error::new(
+        ErrorName::GeneralError,
+        "the request failed unexpectedly; the log says more",
+    )
+    .into_response()
+}
+
+// const ENGINE_PATH: &str = "/socket.io";
+// const ENGINE_PREFIX: &str = "/socket.io/";

@@ -285,9 +285,9 @@ impl<B> Peer<B> {
         }
     }
 
-    /// The range to ask for if it is time, after which it is asked for again at `again`.
-    pub(crate) fn want(&mut self, now: Time, again: Time) -> Option<Span> {
-        let hole = self.hole.as_mut().filter(|hole| hole.want_at <= now)?;
+    /// The range to ask for, which is asked for again at `again`.
+    pub(crate) fn want(&mut self, again: Time) -> Option<Span> {
+        let hole = self.hole.as_mut()?;
         hole.want_at = again;
         Some((self.next, hole.end - 1))
     }

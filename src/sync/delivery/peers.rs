@@ -126,12 +126,11 @@ impl<B> Peers<B> {
         now: Time,
         mut again: impl FnMut() -> Time,
     ) -> Vec<(NodeId, Span)> {
-        let asking = self
-            .table
-            .iter_mut()
-            .filter(|(_, peer)| peer.leaves().is_none());
+        let is_due =
+            |peer: &Peer<B>| peer.leaves().is_none() && peer.want_at().is_some_and(|at| at <= now);
+        let asking = self.table.iter_mut().filter(|(_, peer)| is_due(peer));
         asking
-            .filter_map(|(&node, peer)| peer.want(now, again()).map(|span| (node, span)))
+            .filter_map(|(&node, peer)| peer.want(again()).map(|span| (node, span)))
             .collect()
     }
 

@@ -123,22 +123,17 @@ impl<E, B: Clone> Core<E, B> {
     }
 
     fn hello_if_due(&mut self, now: Time) -> Option<Control> {
+        let link = self.link.as_mut().filter(|link| link.hello.is_due(now))?;
+        let (nonce, echoed) = (link.nonce, link.echoed());
         let interval = self
             .config
             .timing
             .interval(&self.config.limits, self.peers.len());
-        let earlier = interval.mul_f64(self.rng.random_range(0.0..0.1));
-        let link = self.link.as_mut().filter(|link| link.hello.is_due(now))?;
-        let is_proven = link.proven.is_some();
-        link.hello.sent(
-            now,
-            now + if is_proven {
-                interval - earlier
-            } else {
-                self.config.timing.echo_deadline
-            },
-        );
-        let (nonce, echoed) = (link.nonce, link.echoed());
+        let next = match echoed {
+            Some(_) => interval.mul_f64(self.rng.random_range(0.9..1.0)),
+            None => self.config.timing.echo_deadline,
+        };
+        link.hello.sent(now, now + next);
         self.mark_sent(now, interval / 2);
         Some(Control::Hello(Hello {
             node: self.config.node,

@@ -1,7 +1,13 @@
-//! The core against a model of a broker, in virtual time.
+//! The core by itself, and three cores against a model of a broker, in virtual time.
 
-mod invariants;
+mod closing;
+mod hostile;
+mod link;
 mod model;
 mod outage;
+mod own;
+mod peers;
 mod plan;
+mod repair;
+mod rig;
 mod world;

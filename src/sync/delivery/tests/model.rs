@@ -4,7 +4,7 @@ use super::world::World;
 /// Runs random plans on two threads; the first that breaks a promise is made small and shown with its seed.
 ///
 /// `WINGBEAT_SEEDS=100000` runs more, `WINGBEAT_SEED=17` only one.
-fn search(plan: fn(u64) -> Plan) {
+fn search(seeds: u64, plan: fn(u64) -> Plan) {
     let read = |name: &str| {
         std::env::var(name)
             .ok()
@@ -12,7 +12,7 @@ fn search(plan: fn(u64) -> Plan) {
     };
     let (first, seeds) = match read("WINGBEAT_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, read("WINGBEAT_SEEDS").unwrap_or(2_000)),
+        None => (0, read("WINGBEAT_SEEDS").unwrap_or(seeds)),
     };
     let half = |odd: u64| {
         (first..first + seeds)
@@ -37,21 +37,30 @@ fn search(plan: fn(u64) -> Plan) {
 
 #[test]
 fn p1_once_in_all_or_gap_own_once_settle_by_echo() {
-    search(Plan::random);
+    search(2_000, Plan::random);
 }
 
 #[test]
 fn p2_with_a_short_log_released_and_gaps_are_exact() {
-    search(|seed| Plan {
+    search(1_000, |seed| Plan {
         bounds_are_hit: true,
         limits: |config| config.limits.log_entries = 15,
-        ..Plan::random(seed ^ 0x5eed_0000)
+        ..Plan::random(seed)
+    });
+}
+
+#[test]
+fn p2_with_a_short_hold_released_and_gaps_are_exact() {
+    search(300, |seed| Plan {
+        bounds_are_hit: true,
+        limits: |config| config.limits.hold_entries = 4,
+        ..Plan::random(seed)
     });
 }
 
 #[test]
 fn p3_without_faults_the_events_lane_carries_each_event_once() {
-    search(|seed| Plan {
+    search(200, |seed| Plan {
         faults: Vec::new(),
         ..Plan::random(seed)
     });

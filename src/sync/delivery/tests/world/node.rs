@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use wingbeat_adapter::Lane;
+
 use super::super::super::{
     Config, Core, Delivery, GapReason, Input, Item, LinkId, Message, NodeId, Origin, Output,
     Publish, QuarantineReason, Status, Time,
@@ -44,6 +46,8 @@ pub(in super::super) struct Node {
     echoed: BTreeSet<u64>,
     /// The link that each sequence was last sent on, unless the broker said no.
     sent_on: BTreeMap<u64, LinkId>,
+    last_sent: Option<(u64, LinkId)>,
+    refused_for_now: BTreeSet<u64>,
     flights: BTreeMap<u64, Vec<Option<u64>>>,
     pub(super) refused: BTreeSet<u64>,
     pub(in super::super) worst_wait: Duration,
@@ -97,6 +101,8 @@ impl Node {
             drops: 0,
             echoed: BTreeSet::new(),
             sent_on: BTreeMap::new(),
+            last_sent: None,
+            refused_for_now: BTreeSet::new(),
             flights: BTreeMap::new(),
             refused: BTreeSet::new(),
             worst_wait: Duration::ZERO,
@@ -194,6 +200,7 @@ impl Node {
                 for (place, _) in failed {
                     if let Some(seq) = parts[*place] {
                         self.sent_on.remove(&seq);
+                        self.refused_for_now.insert(seq);
                     }
                 }
             }
@@ -201,10 +208,12 @@ impl Node {
         }
     }
 
-    /// settle_by_echo: what came back is not sent again, and nothing goes twice on one link unless the broker said no.
+    /// node_safe, and settle_by_echo: what came back is not sent again, and nothing goes twice on one link unless the
+    /// broker said no.
     fn note_batch(&mut self, batch: &Publish<Event>) -> Result<(), String> {
         let mut parts = Vec::new();
         for item in &batch.items {
+            self.check_lane(batch.lane, item)?;
             let seq = if let Item::Event { wb, .. } = item {
                 Some(wb.seq)
             } else {
@@ -221,9 +230,39 @@ impl Node {
                     batch.link
                 ));
             }
+            let is_behind = |(last, link)| last > seq && link == batch.link;
+            if !self.refused_for_now.remove(&seq)
+                && self
+                    .last_sent
+                    .replace((seq, batch.link))
+                    .is_some_and(is_behind)
+            {
+                return Err(format!("node_safe: {seq} goes after a later one"));
+            }
         }
         self.flights.insert(batch.batch.0, parts);
         Ok(())
+    }
+
+    /// The events lane carries nothing but events that foreign peers know; and nothing that came in goes out.
+    fn check_lane(&self, lane: Lane, item: &Item<Event>) -> Result<(), String> {
+        let (is_event, origin, body) = match item {
+            Item::Event { wb, body } => (true, wb.node, Some(*body)),
+            Item::Again { wb, body } => (false, wb.node, Some(*body)),
+            Item::Control(_) => (false, self.id, None),
+        };
+        let is_for_all = body.is_some_and(|body| self.emitted[body.index].kind == Kind::Events);
+        let is_right = if is_event {
+            (lane == Lane::Events) == is_for_all
+        } else {
+            lane == Lane::Control
+        };
+        let is_own = origin == self.id && body.is_none_or(|body| body.node == self.index);
+        if is_right && is_own {
+            Ok(())
+        } else {
+            Err(format!("node_safe: {item:?} on {lane:?}"))
+        }
     }
 
     /// own_once, never_starved, and `ordered` itself.

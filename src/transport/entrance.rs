@@ -1,0 +1,106 @@
+//! What the app's own code adds where requests come in, and how many may be inside.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::request::Parts;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::service::Params;
+use crate::tasks::Tasks;
+
+/// The address from which a request came; for [`App::serve`](crate::App::serve) it is among the request's extensions, and so
+/// in [`Params::extensions`](crate::Params::extensions). Behind a proxy it is the proxy's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddr(pub SocketAddr);
+
+type OnRequest = Arc<dyn Fn(&Parts, &mut Params) + Send + Sync>;
+
+/// The entrance of a node: what requests meet before they are calls, and what counts them.
+pub(crate) struct Entrance {
+    on_request: Vec<OnRequest>,
+    fallback: Option<Router>,
+    /// Places for connections, shared by all listeners of a node.
+    slots: Arc<Semaphore>,
+    /// Requests that are not answered yet.
+    requests: Tasks,
+}
+
+impl Default for Entrance {
+    fn default() -> Self {
+        Self {
+            on_request: Vec::new(),
+            fallback: None,
+            slots: Arc::new(Semaphore::new(0)),
+            requests: Tasks::default(),
+        }
+    }
+}
+
+impl Entrance {
+    pub(crate) fn on_request(
+        &mut self,
+        on_request: impl Fn(&Parts, &mut Params) + Send + Sync + 'static,
+    ) {
+        self.on_request.push(Arc::new(on_request));
+    }
+
+    pub(crate) fn set_fallback(&mut self, router: Router) {
+        self.fallback = Some(router);
+    }
+
+    /// Lets connections in; before that none may.
+    pub(crate) fn opened(self, max_connections: usize) -> Self {
+        self.slots
+            .add_permits(max_connections.min(Semaphore::MAX_PERMITS));
+        self
+    }
+
+    /// Waits for the requests that are not answered yet, at most until `deadline`, and lets no more in; returns how many are
+    /// left.
+    pub(crate) async fn close(&self, deadline: Duration) -> usize {
+        let left = self.requests.finished(deadline).await;
+        self.requests.cancel();
+        if left > 0 {
+            return left;
+        }
+        // One may have come in between.
+        self.requests.finished(deadline).await
+    }
+
+    /// Counts a request until the token is dropped; `None` when the entrance is closed.
+    pub(super) fn begin(&self) -> Option<TaskTrackerToken> {
+        let token = self.requests.token();
+        (!self.requests.is_cancelled()).then_some(token)
+    }
+
+    /// Waits for a place for one more connection.
+    pub(super) async fn slot(&self) -> OwnedSemaphorePermit {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        slot.expect("nobody closes the semaphore")
+    }
+
+    /// Lets the app's own code add to the params of a call.
+    pub(super) fn complete(&self, parts: &Parts, params: &mut Params) {
+        for on_request in &self.on_request {
+            on_request(parts, params);
+        }
+    }
+
+    pub(super) fn fallback(&self) -> Option<Router> {
+        self.fallback.clone()
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrance")
+            .field("on_request", &self.on_request.len())
+            .field("fallback", &self.fallback.is_some())
+            .finish_non_exhaustive()
+    }
+}

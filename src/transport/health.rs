@@ -1,0 +1,51 @@
+//! Whether the process lives and whether it should get traffic.
+
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::sync::Status;
+
+/// Answers `GET` of `/live` and `/ready`, unless a service is registered under that name.
+pub(super) fn answer(app: &App, verb: &Method, path: &str) -> Option<Response> {
+    if *verb != Method::GET && *verb != Method::HEAD {
+        return None;
+    }
+    let probe = match path {
+        "/live" => |_: &App| respond(true, &json!({ "live": true })),
+        "/ready" => ready,
+        _ => return None,
+    };
+    let is_free = app.routes().registered(&path[1..]).is_none();
+    is_free.then(|| probe(app))
+}
+
+/// Readiness is not the broker's mood: after the first link only draining takes a node out, unless the settings are strict.
+fn ready(app: &App) -> Response {
+    let status = app.sync().status();
+    let is_synced = if app.config().strict_readiness {
+        matches!(status, Status::Ready | Status::Off)
+    } else {
+        app.sync().was_ready()
+    };
+    let is_draining = app.is_draining();
+    let is_ready = is_synced && !is_draining;
+    respond(
+        is_ready,
+        &json!({ "ready": is_ready, "draining": is_draining, "sync": status.to_string() }),
+    )
+}
+
+fn respond(is_good: bool, body: &Value) -> Response {
+    let status = if is_good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "application/json; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, body.to_string()).into_response()
+}

@@ -1,0 +1,56 @@
+//! REST: verb, path, query and body become a call, its reply or error becomes a response (feathers.md §1, as on Express).
+//!
+//! Other than Express: no `ETag`, `Vary` and `X-Powered-By`; errors are always JSON and `Accept` is not looked at; `OPTIONS`
+//! is 405 unless the host handles CORS; compressed bodies are refused; and what the client got wrong in a body is its own
+//! error (400, 408, 413), while Feathers answers 500, as `feathers_compat` does.
+
+mod body;
+mod json;
+mod request;
+mod response;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::Request;
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::service::{Route, unsupported};
+
+/// Answers a request whose path belongs to a service.
+pub(super) async fn answer(app: &App, route: Route, request: Request<Body>) -> Response {
+    let compat = app.config().feathers_compat;
+    call(app, route, request)
+        .await
+        .unwrap_or_else(|error| response::error(&error, compat))
+}
+
+/// Answers a request whose path nobody knows. In Feathers a bad body comes first, also here.
+pub(super) async fn not_found(app: &App, request: Request<Body>) -> Response {
+    let compat = app.config().feathers_compat;
+    let (parts, body) = request.into_parts();
+    if compat && let Err(error) = body::read(&parts.headers, body, app.config()).await {
+        return response::error(&error, compat);
+    }
+    let url = parts.uri.path_and_query().map_or("", |url| url.as_str());
+    let error = Error::not_found("Page not found").with_data(json!({ "url": url }));
+    response::error(&error, compat)
+}
+
+/// Express reads the body before it looks at the verb, so a bad body is the first thing that can be wrong.
+async fn call(app: &App, mut route: Route, request: Request<Body>) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let data = body::read(&parts.headers, body, app.config()).await?;
+    let id = route.take_id();
+    let named = request::named_method(&parts.headers);
+    let method = request::method(&parts.method, id.is_some(), named.as_deref())?;
+    let is_standard_by_name = named.is_some_and(|name| request::is_standard(&name));
+    if is_standard_by_name || !route.entry.offers(method.as_str()) {
+        return Err(unsupported(method.as_str()));
+    }
+    let mut call = request::call(parts.uri.path(), method.clone(), id, data);
+    call.params = request::params(app, &route, &parts);
+    let reply = app.invoke(route, call).await?;
+    Ok(response::reply(&method, reply))
+}

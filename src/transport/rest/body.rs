@@ -1,0 +1,212 @@
+//! From the body of a request to data (feathers.md §1.4).
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::json;
+use crate::app::Config;
+use crate::error::{Error, ErrorName, Result};
+use crate::transport::query;
+
+/// Reads a body into the data of a call. No body, and one of another type than JSON or a form, is `{}`.
+///
+/// # Errors
+/// What the client did wrong: `BadRequest`, `PayloadTooLarge` or `Timeout`; in Feathers' own words and with its 500 if the
+/// settings ask for that.
+pub(super) async fn read(headers: &HeaderMap, body: Body, config: &Config) -> Result<Value> {
+    let Some(format) = Format::of(headers).filter(|_| !body.is_end_stream()) else {
+        return Ok(Value::Object(Map::new()));
+    };
+    let read = async {
+        check_coding(headers)?;
+        format.parse(&receive(headers, body, config.max_body).await?)
+    };
+    let in_time = timeout(config.body_timeout, read).await;
+    in_time
+        .unwrap_or_else(|_| Err(Error::new(ErrorName::Timeout, "the body came too slowly")))
+        .map_err(|error| in_words_of_feathers(error, config.feathers_compat))
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Json,
+    Form,
+}
+
+impl Format {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let media_type = content_type(headers)?.split(';').next()?.trim();
+        if media_type.eq_ignore_ascii_case("application/json") {
+            Some(Self::Json)
+        } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Some(Self::Form)
+        } else {
+            None
+        }
+    }
+
+    fn parse(self, text: &[u8]) -> Result<Value> {
+        match self {
+            _ if text.is_empty() => Ok(Value::Object(Map::new())),
+            Self::Json => json::parse(text),
+            Self::Form => form(&String::from_utf8_lossy(text)),
+        }
+    }
+}
+
+/// The query grammar ignores what is above its limit, which in data would be a silent loss.
+fn form(text: &str) -> Result<Value> {
+    if text.matches('&').count() >= MAX_PARAMETERS {
+        return Err(Error::new(
+            ErrorName::PayloadTooLarge,
+            "too many parameters",
+        ));
+    }
+    Ok(Value::Object(query::parse(text)))
+}
+
+/// Refuses bodies that are not plain UTF-8.
+fn check_coding(headers: &HeaderMap) -> Result<()> {
+    let coding = headers
+        .get(header::CONTENT_ENCODING)
+        .map(|coding| String::from_utf8_lossy(coding.as_bytes()).to_lowercase())
+        .filter(|coding| coding != "identity");
+    if let Some(coding) = coding {
+        let message = format!("unsupported content encoding \"{coding}\"");
+        return Err(Error::bad_request(message));
+    }
+    match charset(headers) {
+        Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => {
+            let charset = charset.to_uppercase();
+            let message = format!("unsupported charset \"{charset}\"");
+            Err(Error::bad_request(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn charset(headers: &HeaderMap) -> Option<&str> {
+    let mut parameters = content_type(headers)?.split(';').skip(1);
+    parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Collects the body; never more of it than `limit` bytes is kept.
+async fn receive(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes> {
+    if announced(headers).is_some_and(|length| length > limit as u64) {
+        discard(headers, body).await;
+        return Err(too_large());
+    }
+    let mut received = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::bad_request("request aborted"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if received.len() + data.len() > limit {
+            discard(headers, body).await;
+            return Err(too_large());
+        }
+        received.extend_from_slice(&data);
+    }
+    Ok(received.into())
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Reads on for a little without keeping anything: closing a socket with unread bytes would take the answer along. A client
+/// that waits for `100 Continue` sends nothing, and reading would invite it to.
+async fn discard(headers: &HeaderMap, mut body: Body) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let rest = async {
+        let mut left = DISCARDED_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DISCARDED_TIME, rest).await;
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorName::PayloadTooLarge, "request entity too large")
+}
+
+fn in_words_of_feathers(error: Error, compat: bool) -> Error {
+    if compat && error.name() != ErrorName::Timeout {
+        return Error::new(ErrorName::GeneralError, error.message().to_owned());
+    }
+    error
+}
+
+const MAX_PARAMETERS: usize = 1_000;
+const DISCARDED_BYTES: usize = 1 << 20;
+const DISCARDED_TIME: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    async fn data(content_type: &'static str, text: &'static str) -> Result<Value> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        read(&headers, Body::from(text), &Config::default()).await
+    }
+
+    #[tokio::test]
+    async fn json_and_forms_are_data_and_everything_else_is_an_empty_object() {
+        let text = r#" {"a":[1,null]} "#;
+        let read = data("application/JSON ; charset=\"UTF-8\"", text).await;
+        assert_eq!(read.unwrap(), json!({ "a": [1, null] }));
+        let read = data("application/x-www-form-urlencoded", "a[b]=1&c=").await;
+        assert_eq!(read.unwrap(), json!({ "a": { "b": "1" }, "c": "" }));
+        for other in [
+            "text/plain",
+            "application/vnd.api+json",
+            "multipart/form-data",
+            "?",
+        ] {
+            assert_eq!(data(other, "{").await.unwrap(), json!({}));
+        }
+        assert_eq!(data("application/json", "").await.unwrap(), json!({}));
+    }
+
+    #[tokio::test]
+    async fn other_charsets_and_too_many_parameters_are_refused() {
+        let error = data("application/json; charset=latin1", "{}")
+            .await
+            .unwrap_err();
+        assert_eq!(error.message(), "unsupported charset \"LATIN1\"");
+        assert_eq!(
+            form(&"a&".repeat(999)).unwrap(),
+            json!({ "a": vec![""; 999] })
+        );
+        assert_eq!(form(&"a&".repeat(1_000)).unwrap_err().code(), 413);
+    }
+}
