@@ -56,7 +56,7 @@ pub mod stores;
 mod tasks;
 mod words;
 
-pub use app::{App, AppBuilder, AppHandle, BuildError, Config, Leftover};
+pub use app::{App, AppBuilder, AppHandle, AppStats, BuildError, Config, Leftover};
 pub use error::Error;
 pub use event::Event;
 pub use hooks::HookContext;

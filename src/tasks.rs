@@ -56,14 +56,6 @@ impl Tasks {
         self.token.is_cancelled()
     }
 
-    /// Makes a scope whose tasks are tracked here and whose token can be cancelled alone.
-    pub(crate) fn child(&self) -> Self {
-        Self {
-            token: self.token.child_token(),
-            ..self.clone()
-        }
-    }
-
     /// Asks every task to end.
     pub(crate) fn cancel(&self) {
         self.token.cancel();
@@ -100,8 +92,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn close_waits_for_tasks_that_listen_and_reports_those_that_do_not() {
         let tasks = Tasks::default();
-        let scope = tasks.child();
-        let polite = scope.clone();
+        let polite = tasks.clone();
         tasks.spawn("polite", async move { polite.cancelled().await });
         assert_eq!(tasks.close(Duration::from_secs(1)).await, 0);
         tasks.spawn("deaf", std::future::pending::<()>());

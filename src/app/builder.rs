@@ -14,7 +14,7 @@ use crate::hooks::{Chains, Hooks, RegisterHooks};
 use crate::service::{Entry, Method, Params, Registration, Routes, valid_event_name};
 use crate::sync::{Schemes, Sync, SyncOptions, SyncParts};
 use crate::tasks::Tasks;
-use crate::transport::Entrance;
+use crate::transport::{Entrance, engineio};
 use crate::words::nearest;
 
 /// Collects what an app consists of; [`build`](Self::build) checks all of it together.
@@ -208,6 +208,7 @@ impl AppBuilder {
             calls: Tasks::default(),
             tasks: Tasks::default(),
             shutdown: shutdown::Stage::new(),
+            engineio: engineio::Counters::default(),
         }))
     }
 

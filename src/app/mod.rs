@@ -5,6 +5,7 @@ mod config;
 mod emission;
 mod hearing;
 mod shutdown;
+mod stats;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub use builder::{AppBuilder, BuildError};
 pub use config::Config;
 pub use shutdown::Leftover;
+pub use stats::AppStats;
 
 use crate::channels::{Channel, Channels, Dispatch, Publishers};
 use crate::connections::{Connection, Connections};
@@ -25,7 +27,7 @@ use crate::service::{
 };
 use crate::sync::Sync;
 use crate::tasks::Tasks;
-use crate::transport::Entrance;
+use crate::transport::{Entrance, engineio};
 
 /// A node: its services, its clients, and its link to the other nodes. Clones are the same node.
 ///
@@ -68,6 +70,8 @@ pub(crate) struct Inner {
     /// Everything else: transports, the dispatcher, the sync supervisor.
     tasks: Tasks,
     shutdown: shutdown::Stage,
+    /// What went wrong with sockets.
+    engineio: engineio::Counters,
 }
 
 impl App {
@@ -224,6 +228,10 @@ impl App {
 
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    pub(crate) fn engineio(&self) -> &engineio::Counters {
+        &self.0.engineio
     }
 
     /// Lets the app's own code see a new connection before its first call.

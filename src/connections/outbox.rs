@@ -1,6 +1,7 @@
 //! The bounded queue of frames that leads to one client.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -124,12 +125,24 @@ impl Outbox {
         let mut state = self.state.lock();
         if !state.frames.is_empty() {
             state.bytes = 0;
-            frames.extend(state.frames.drain(..));
+            // The queue's memory goes along: an idle connection holds none.
+            let waiting = mem::take(&mut state.frames);
+            if frames.is_empty() {
+                *frames = waiting.into();
+            } else {
+                frames.extend(waiting);
+            }
             return Poll::Ready(Drained::Frames);
         }
         state
             .closed
             .map_or(Poll::Pending, |reason| Poll::Ready(Drained::Closed(reason)))
+    }
+
+    /// Resolves when the connection is closed, also while frames wait: for a writer whose socket takes nothing.
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.writer.register(cx.waker());
+        self.closed().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Returns how many frames the policy dropped.
@@ -142,8 +155,12 @@ impl Outbox {
     }
 
     /// Applies the policy when the limits are passed; false when that closed the connection.
+    ///
+    /// A frame that waits alone always fits: the answer to a large `find` is no sign of a slow client.
     fn make_fit(&self, state: &mut State) -> bool {
-        while state.bytes > self.limits.bytes || state.frames.len() > self.limits.frames {
+        while state.frames.len() > 1
+            && (state.bytes > self.limits.bytes || state.frames.len() > self.limits.frames)
+        {
             match self.limits.policy {
                 SlowPolicy::Close => {
                     state.close(CloseReason::Slow);
@@ -235,6 +252,18 @@ mod tests {
         );
         assert_eq!(drain(&outbox).1, [Bytes::from("b"), Bytes::from("c")]);
         assert_eq!(outbox.dropped(), 1);
+    }
+
+    #[test]
+    fn one_frame_fits_whatever_its_size() {
+        let outbox = Outbox::new(OutboxLimits {
+            bytes: 3,
+            ..OutboxLimits::default()
+        });
+        assert!(outbox.push("large".into()));
+        assert_eq!(drain(&outbox).1, ["large"]);
+        assert!(outbox.push("large".into()));
+        assert!(!outbox.push("more".into()));
     }
 
     #[test]

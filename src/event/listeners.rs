@@ -20,11 +20,12 @@ pub enum Scope {
 }
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+type Table = HashMap<(Arc<str>, Arc<str>), Vec<(Scope, Listener)>>;
 
 /// The listeners of an app by service path and event name.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    table: RwLock<HashMap<(Arc<str>, Arc<str>), Vec<(Scope, Listener)>>>,
+    table: RwLock<Table>,
     panics: AtomicU64,
 }
 

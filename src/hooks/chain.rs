@@ -17,7 +17,7 @@ use crate::service::{AnyService, Invocation, Method};
 pub(crate) struct Chains(HashMap<Arc<str>, Arc<[Step]>>);
 
 /// Where a chain ends: the method itself.
-pub(crate) type Endpoint = Arc<dyn AnyService>;
+type Endpoint = Arc<dyn AnyService>;
 
 pub(crate) enum Step {
     Around(AroundHook),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+pub(crate) use chain::Chains;
 pub use chain::Next;
-pub(crate) use chain::{Chains, Endpoint};
 pub use context::{HookContext, HookKind, Http};
 
 use crate::error::Result;

@@ -73,7 +73,6 @@ impl ServiceHandle {
     }
 
     /// Reads many.
-    #[must_use]
     pub fn find(&self) -> PendingCall {
         self.method(Method::Find)
     }
@@ -84,7 +83,6 @@ impl ServiceHandle {
     }
 
     /// Makes one, or many from an array.
-    #[must_use]
     pub fn create(&self, data: Value) -> PendingCall {
         self.method(Method::Create).data(data)
     }

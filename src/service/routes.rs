@@ -61,8 +61,8 @@ pub(crate) struct Route {
 
 #[derive(Debug, Default)]
 struct Branch {
-    literals: HashMap<String, Branch>,
-    placeholders: Vec<(String, Branch)>,
+    literals: HashMap<String, Self>,
+    placeholders: Vec<(String, Self)>,
     entry: Option<Arc<Entry>>,
 }
 

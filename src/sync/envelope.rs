@@ -80,15 +80,15 @@ pub(super) fn decode(payload: &Bytes, limit: usize) -> Result<Message<Envelope>,
     // Serde would take an array for the struct as well.
     let is_object = payload.trim_ascii_start().starts_with(b"{");
     let wire = serde_json::from_slice(payload).ok().filter(|_| is_object);
-    message(payload, wire.ok_or(Reason::Malformed)?)
+    message(payload, &wire.ok_or(Reason::Malformed)?)
 }
 
-fn message(payload: &Bytes, wire: Wire<'_>) -> Result<Message<Envelope>, Reason> {
+fn message(payload: &Bytes, wire: &Wire<'_>) -> Result<Message<Envelope>, Reason> {
     let size = payload.len();
     let Some(wb) = wire.wb.as_ref() else {
         return Ok(Message::Event {
             wb: None,
-            body: envelope(payload, &wire)?,
+            body: envelope(payload, wire)?,
             size,
         });
     };
@@ -108,7 +108,7 @@ fn message(payload: &Bytes, wire: Wire<'_>) -> Result<Message<Envelope>, Reason>
         age: wb.age,
         early: wb.early,
     };
-    let body = envelope(payload, &wire)?;
+    let body = envelope(payload, wire)?;
     if wb.again {
         return Ok(Message::Again {
             wb: sealed,

@@ -42,7 +42,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use wingbeat_adapter::{ErrorKind, LinkOptions, SyncAdapter, SyncError};
 
-pub use delivery::{Gap, GapReason, NodeId, Origin as GapOrigin, PeerStats, Status};
+pub use delivery::{
+    Gap, GapReason, NodeId, Origin as GapOrigin, PeerStats, Stats as DeliveryStats, Status,
+};
 pub use options::{Codec, Delivery, SyncOptions};
 pub(crate) use outbound::Emission;
 pub use quarantine::Reason;
@@ -95,7 +97,7 @@ pub struct SyncStats {
     pub dispatch_peak: u64,
     /// What the delivery between nodes counted.
     #[serde(flatten)]
-    pub delivery: delivery::Stats,
+    pub delivery: DeliveryStats,
 }
 
 impl Sync {
@@ -148,6 +150,7 @@ impl Sync {
     }
 
     /// Follows the status: the present one first, then every change that the reader keeps up with.
+    #[must_use]
     pub fn watch(&self) -> BoxStream<'static, Status> {
         let Some(linked) = &self.linked else {
             return futures_util::stream::iter([Status::Off]).boxed();

@@ -14,7 +14,7 @@ use wingbeat_adapter::{
 };
 
 use super::delivery::{Failure, Gap, Input, LinkId, Publish};
-use super::envelope::{Envelope, decode, encode};
+use super::envelope::{decode, encode};
 use super::shell::{Orders, Shell};
 
 /// One node's way to the broker: the only one that dials.

@@ -10,13 +10,13 @@
 //! Invariants: this is the only stage that knows HTTP, Socket.IO or WebSocket; and of a body or message no more is in memory
 //! than its limit allows.
 
-// mod engineio; comes with Socket.IO.
+pub(crate) mod engineio;
 mod entrance;
 mod health;
 pub mod query;
 mod rest;
 mod serve;
-// mod socketio; comes with Socket.IO.
+mod socketio;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -95,9 +95,9 @@ async fn answer(app: &App, request: Request<Body>) -> Response {
 
 async fn route(app: &App, request: Request<Body>) -> Response {
     let path = request.uri().path();
-    // if path == ENGINE_PATH || path.starts_with(ENGINE_PREFIX) {
-    //     return engineio::handle(app, request).await;
-    // }
+    if path == ENGINE_PATH || path.starts_with(ENGINE_PREFIX) {
+        return engineio::handle(app, request).await;
+    }
     if let Some(response) = health::answer(app, request.method(), path) {
         return response;
     }
@@ -125,5 +125,5 @@ fn panicked() -> Response {
     .into_response()
 }
 
-// const ENGINE_PATH: &str = "/socket.io";
-// const ENGINE_PREFIX: &str = "/socket.io/";
+const ENGINE_PATH: &str = "/socket.io";
+const ENGINE_PREFIX: &str = "/socket.io/";

@@ -46,7 +46,17 @@ impl App {
     /// # Cancel safety
     /// Dropping the future ends the listening; connections that are open stay.
     pub async fn serve(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
-        let listener = TcpListener::bind(addr).await?;
+        self.serve_until_told(TcpListener::bind(addr).await?).await
+    }
+
+    /// Serves on a listener until the process is told to end, as [`App::serve`] does.
+    ///
+    /// # Errors
+    /// When signals can not be heard, or the listener has no address.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the listening; connections that are open stay.
+    pub async fn serve_until_told(&self, listener: TcpListener) -> io::Result<()> {
         let mut signals = Signals::new()?;
         tokio::select! {
             served = self.serve_on(listener) => return served,

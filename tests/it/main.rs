@@ -5,7 +5,12 @@
 
 mod bus;
 mod events;
+#[cfg(feature = "redis")]
+mod outage;
 mod rest;
+#[cfg(feature = "redis")]
+mod secrets;
 mod serve;
+mod socketio;
 mod support;
 mod sync;

@@ -49,26 +49,41 @@ async fn no_event_is_lost(fault: Fault, delivery: Delivery) {
     let _turn = ONE_AT_A_TIME.lock().await;
     let mut broker = Broker::start();
     let start = Instant::now();
-    let nodes = [node("a", &broker.redis.uri(), delivery).await, node("b", &broker.proxy_uri(), delivery).await];
+    let nodes = [
+        node("a", &broker.redis.uri(), delivery).await,
+        node("b", &broker.proxy_uri(), delivery).await,
+    ];
     let mut clients = Vec::new();
     for node in &nodes {
         for _ in 0..CLIENTS {
             clients.push(Client::start(node, start).await);
         }
     }
-    let makers = nodes.each_ref().map(|node| background(make_events(node.app.clone(), start)));
+    let makers = nodes
+        .each_ref()
+        .map(|node| background(make_events(node.app.clone(), start)));
     tokio::time::sleep(Duration::from_secs(1)).await;
     broker.fail(fault);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(nodes[1].app.sync().status(), Status::Reconnecting, "the fault is felt");
+    assert_eq!(
+        nodes[1].app.sync().status(),
+        Status::Reconnecting,
+        "the fault is felt"
+    );
     broker.mend(fault);
     for maker in makers {
         let longest_call = maker.await.expect("calls succeed");
-        assert!(longest_call < Duration::from_secs(1), "a call took {longest_call:?}");
+        assert!(
+            longest_call < Duration::from_secs(1),
+            "a call took {longest_call:?}"
+        );
     }
     check_all(&nodes, clients).await;
     for node in nodes {
-        eventually("nothing is unsettled", || node.app.sync().stats().delivery.unsettled == 0).await;
+        eventually("nothing is unsettled", || {
+            node.app.sync().stats().delivery.unsettled == 0
+        })
+        .await;
         assert_eq!(node.app.sync().stats().delivery.missing, 0);
         node.stop().await;
     }
@@ -90,7 +105,10 @@ async fn make_events(app: App, start: Instant) -> Duration {
 async fn create(app: &App, n: u32, start: Instant) {
     let at = u64::try_from(start.elapsed().as_millis()).expect("a short test");
     let data = json!({ "node": app.name(), "n": n, "at": at });
-    app.service("messages").create(data).await.expect("a call never fails because of the broker");
+    app.service("messages")
+        .create(data)
+        .await
+        .expect("a call never fails because of the broker");
 }
 
 /// Sends two last events from each node and holds what every client heard against what there was: all events once, in the
@@ -103,14 +121,30 @@ async fn check_all(nodes: &[Node; 2], clients: Vec<Client>) {
         }
     }
     for client in clients {
-        let (home, heard) = (client.home, client.heard.await.expect("a client is not cut off"));
+        let (home, heard) = (
+            client.home,
+            client.heard.await.expect("a client is not cut off"),
+        );
         for name in ["a", "b"] {
-            let of_node: Vec<u32> = heard.iter().filter(|event| event.node == name).map(|event| event.n).collect();
-            assert_eq!(of_node, (0..=EVENTS + 1).collect::<Vec<_>>(), "events of {name} at a client of {home}");
+            let of_node: Vec<u32> = heard
+                .iter()
+                .filter(|event| event.node == name)
+                .map(|event| event.n)
+                .collect();
+            assert_eq!(
+                of_node,
+                (0..=EVENTS + 1).collect::<Vec<_>>(),
+                "events of {name} at a client of {home}"
+            );
         }
-        let own = heard.iter().filter(|event| event.node == home && event.n < EVENTS);
+        let own = heard
+            .iter()
+            .filter(|event| event.node == home && event.n < EVENTS);
         let latest = own.map(|event| event.delay).max().unwrap_or_default();
-        assert!(latest < Duration::from_secs(4), "a client of {home} waited {latest:?} for an event of its own node");
+        assert!(
+            latest < Duration::from_secs(4),
+            "a client of {home} waited {latest:?} for an event of its own node"
+        );
     }
 }
 
@@ -122,7 +156,10 @@ struct Broker {
 impl Broker {
     fn start() -> Self {
         let redis = RedisServer::start();
-        Self { proxy: Proxy::start(redis.port()), redis }
+        Self {
+            proxy: Proxy::start(redis.port()),
+            redis,
+        }
     }
 
     fn proxy_uri(&self) -> String {
@@ -175,7 +212,10 @@ struct Heard {
 impl Client {
     async fn start(node: &Node, start: Instant) -> Self {
         let socket = SocketClient::connect(node.addr).await;
-        Self { home: node.app.name().to_owned(), heard: background(listen(socket, start)) }
+        Self {
+            home: node.app.name().to_owned(),
+            heard: background(listen(socket, start)),
+        }
     }
 }
 
@@ -197,7 +237,9 @@ impl Heard {
         Self {
             node: data["node"].as_str().expect("a text").to_owned(),
             n: u32::try_from(number("n")).expect("a small number"),
-            delay: start.elapsed().saturating_sub(Duration::from_millis(number("at"))),
+            delay: start
+                .elapsed()
+                .saturating_sub(Duration::from_millis(number("at"))),
         }
     }
 }

@@ -1,7 +1,12 @@
 //! What the tests share: nodes on ports of their own, a plain HTTP client, services, and bounded waiting.
 
 pub(crate) mod http;
+#[cfg(feature = "redis")]
+pub(crate) mod proxy;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 pub(crate) mod services;
+pub(crate) mod socket;
 
 use std::future::Future;
 use std::io;

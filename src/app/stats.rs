@@ -1,0 +1,64 @@
+//! What a node has counted besides its sync.
+
+use serde::Serialize;
+
+use super::App;
+
+/// What a node has counted since it was built; [`SyncStats`](crate::sync::SyncStats) has what concerns other nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AppStats {
+    /// Clients that are connected now.
+    pub connections: usize,
+    /// Clients that were closed because they did not read fast enough.
+    pub closed_slow: u64,
+    /// Frames that slow clients did not get.
+    pub frames_dropped: u64,
+    /// Clients that were closed because they broke a protocol.
+    pub closed_protocol: u64,
+    /// Clients that were closed because a message was too large.
+    pub closed_too_large: u64,
+    /// Clients that were closed because they did not answer in time.
+    pub closed_timeout: u64,
+    /// Handshakes that were answered with an error.
+    pub refused_handshakes: u64,
+    /// Handshakes with cookies from pages of origins that are not allowed.
+    pub refused_origins: u64,
+    /// Messages that named no method of any service.
+    pub ignored_messages: u64,
+    /// Panics of listeners.
+    pub listener_panics: u64,
+    /// Panics of publishers; their events reached no client.
+    pub publisher_panics: u64,
+    /// Panics of sync taps.
+    pub tap_panics: u64,
+    /// Panics of calls and of the node's own tasks.
+    pub task_panics: u64,
+}
+
+impl App {
+    /// Returns the counters.
+    #[must_use]
+    pub fn stats(&self) -> AppStats {
+        let (connections, sockets) = (self.connections(), self.engineio());
+        let services = self
+            .routes()
+            .entries()
+            .map(|entry| entry.publishers.panics());
+        AppStats {
+            connections: connections.len(),
+            closed_slow: connections.slow(),
+            frames_dropped: connections.dropped_frames(),
+            closed_protocol: sockets.protocol_errors(),
+            closed_too_large: sockets.too_large(),
+            closed_timeout: sockets.timeouts(),
+            refused_handshakes: sockets.refused_handshakes(),
+            refused_origins: sockets.refused_origins(),
+            ignored_messages: sockets.ignored_events(),
+            listener_panics: self.0.listeners.panics(),
+            publisher_panics: self.0.publishers.panics() + services.sum::<u64>(),
+            tap_panics: self.0.sync.taps().panics(),
+            task_panics: self.0.calls.panics() + self.0.tasks.panics(),
+        }
+    }
+}

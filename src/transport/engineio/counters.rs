@@ -1,0 +1,133 @@
+//! What went wrong with clients, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::connections::CloseReason;
+
+/// Counts of one app since its start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    refused_handshakes: AtomicU64,
+    refused_origins: AtomicU64,
+    protocol_errors: AtomicU64,
+    too_large: AtomicU64,
+    timeouts: AtomicU64,
+    ignored_events: AtomicU64,
+}
+
+impl Counters {
+    /// Returns how many handshakes were answered with an error, those of foreign origins not included.
+    pub(crate) fn refused_handshakes(&self) -> u64 {
+        self.refused_handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many handshakes with cookies came from a page of another origin.
+    pub(crate) fn refused_origins(&self) -> u64 {
+        self.refused_origins.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were closed because the client broke a protocol.
+    pub(crate) fn protocol_errors(&self) -> u64 {
+        self.protocol_errors.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were closed because a message was too large.
+    pub(crate) fn too_large(&self) -> u64 {
+        self.too_large.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were closed because the client did not answer a ping, or never connected its namespace.
+    pub(crate) fn timeouts(&self) -> u64 {
+        self.timeouts.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many events of clients named no method of any service, so that nobody answers them.
+    pub(crate) fn ignored_events(&self) -> u64 {
+        self.ignored_events.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_ignored_event(&self) {
+        self.ignored_events.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_refused_handshake(&self) {
+        self.refused_handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_refused_origin(&self) {
+        self.refused_origins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the end of a connection, if it is the client's fault. Slow clients are counted with their outbox.
+    pub(super) fn count_end(&self, reason: CloseReason) {
+        let counter = match reason {
+            CloseReason::Protocol => &self.protocol_errors,
+            CloseReason::TooLarge => &self.too_large,
+            CloseReason::Timeout => &self.timeouts,
+            CloseReason::Restart | CloseReason::Slow | CloseReason::Gone => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use http::request::Builder;
+
+    use super::*;
+    use crate::app::App;
+    use crate::transport::engineio::handle;
+    use crate::transport::socketio::Session;
+
+    async fn status(app: &App, request: Builder) -> u16 {
+        let request = request.uri("/socket.io/?EIO=4&transport=websocket");
+        handle(app, request.body(Body::empty()).unwrap())
+            .await
+            .status()
+            .as_u16()
+    }
+
+    #[tokio::test]
+    async fn refused_handshakes_are_counted() {
+        let app = App::builder().build().unwrap();
+        assert_eq!(status(&app, Request::get("/")).await, 400);
+        assert_eq!(status(&app, Request::post("/")).await, 400);
+        assert_eq!(app.engineio().refused_handshakes(), 2);
+        app.close().await;
+    }
+
+    #[tokio::test]
+    async fn events_without_a_method_are_counted() {
+        let app = App::builder().build().unwrap();
+        let mut session = Session::new(app.clone(), http::HeaderMap::new(), serde_json::Map::new());
+        session.receive("0").unwrap();
+        session.receive(r#"21["nope","messages",{}]"#).unwrap();
+        session.receive("2[5]").unwrap();
+        assert_eq!(app.engineio().ignored_events(), 2);
+    }
+
+    #[test]
+    fn ends_are_counted_by_their_reason() {
+        let counters = Counters::default();
+        for reason in [
+            CloseReason::Protocol,
+            CloseReason::TooLarge,
+            CloseReason::Timeout,
+            CloseReason::Timeout,
+            CloseReason::Gone,
+            CloseReason::Slow,
+            CloseReason::Restart,
+        ] {
+            counters.count_end(reason);
+        }
+        let counts = (
+            counters.protocol_errors(),
+            counters.too_large(),
+            counters.timeouts(),
+        );
+        assert_eq!(counts, (1, 1, 2));
+        assert_eq!(counters.refused_origins(), 0);
+    }
+}

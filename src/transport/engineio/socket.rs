@@ -1,0 +1,327 @@
+//! One connection: the task that reads, writes, pings and ends it.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::rt::{Read, ReadBuf, Write};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use serde_json::json;
+use tungstenite::{Error, Message};
+
+use super::heartbeat::{Beat, Heartbeat};
+use super::packet::Packet;
+use super::session_id;
+use super::websocket::{Reader, TextFrame, Writer, close_frame};
+use crate::app::{App, Config};
+use crate::connections::CloseReason;
+use crate::transport::socketio::Session;
+
+/// Serves a client until it goes or has to.
+pub(super) async fn serve(app: App, upgrade: OnUpgrade, session: Session) {
+    let Ok(io) = upgrade.await else {
+        tracing::debug!("a client went before it had its websocket");
+        return;
+    };
+    let mut socket = Box::new(Socket::new(&app, io, session));
+    // Beginning and end are boxed, so that an idle client's task has no room for them.
+    let closing = match Box::pin(socket.until_connected(&app)).await {
+        None => socket.until_closing(&app).await,
+        Some(closing) => closing,
+    };
+    tracing::debug!(reason = ?closing.reason, "a socket ends");
+    app.engineio().count_end(closing.reason);
+    Box::pin(socket.close(closing)).await;
+}
+
+/// One websocket with all that belongs to it.
+struct Socket {
+    io: Upgraded,
+    reader: Reader,
+    writer: Writer,
+    heartbeat: Heartbeat,
+    session: Session,
+    /// What was read but has to wait, because the client has as many open calls as it may.
+    unread: Option<Vec<u8>>,
+}
+
+/// Why a connection ends.
+struct Closing {
+    reason: CloseReason,
+    /// What tells the client; `None` when it knows, or can not be told.
+    frame: Option<Bytes>,
+}
+
+impl Socket {
+    fn new(app: &App, io: Upgraded, session: Session) -> Self {
+        let config = app.config();
+        let (interval, timeout) = beats(config);
+        let mut writer = Writer::default();
+        writer.push(open_packet(config));
+        Self {
+            io,
+            reader: Reader::new(config.max_message),
+            writer,
+            heartbeat: Heartbeat::new(interval, timeout),
+            session,
+            unread: None,
+        }
+    }
+
+    /// Runs until the namespace is connected, which returns `None`, or the connection is to end.
+    async fn until_connected(&mut self, app: &App) -> Option<Closing> {
+        let connected = poll_fn(|cx| match self.poll(cx) {
+            Poll::Pending if self.session.is_connected() => Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        tokio::select! {
+            biased;
+            closing = connected => closing,
+            () = app.draining() => Some(CloseReason::Restart.into()),
+            () = tokio::time::sleep(app.config().connect_timeout) => Some(CloseReason::Timeout.into()),
+        }
+    }
+
+    async fn until_closing(&mut self, app: &App) -> Closing {
+        tokio::select! {
+            biased;
+            closing = poll_fn(|cx| self.poll(cx)) => closing,
+            () = app.tasks().cancelled() => CloseReason::Restart.into(),
+        }
+    }
+
+    /// Does all that can be done now; resolves when the connection is to end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closing> {
+        loop {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(closing) => return Poll::Ready(closing),
+            }
+        }
+    }
+
+    /// True when there may be more to do at once. What is readable is read before time is judged: a node that was kept from
+    /// running has not been left by its clients.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Closing> {
+        self.session.poll_answers(cx);
+        self.write(cx)?;
+        if self.read(cx)? {
+            return Ok(true);
+        }
+        self.beat(cx)
+    }
+
+    /// Empties the outbox into the socket, as far as that takes it.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Closing> {
+        loop {
+            // Also while the socket takes nothing: that is when a client becomes a slow one.
+            if let Poll::Ready(reason) = self.session.poll_closed(cx) {
+                return Err(reason.into());
+            }
+            if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
+                return Ok(());
+            }
+            if self
+                .session
+                .poll_frames(cx, self.writer.frames_mut())
+                .is_pending()
+            {
+                self.writer.rest();
+                return Ok(());
+            }
+        }
+    }
+
+    /// True when something was read.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Closing> {
+        if self.is_deaf() {
+            return Ok(false);
+        }
+        if let Some(unread) = self.unread.take() {
+            self.decode(&unread)?;
+            return Ok(true);
+        }
+        let mut memory = [0; READ_BUFFER];
+        match self.poll_read(cx, &mut memory) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(read) => match read? {
+                0 => Err(Closing::without_word()),
+                n => self.decode(&memory[..n]).map(|()| true),
+            },
+        }
+    }
+
+    fn decode(&mut self, mut bytes: &[u8]) -> Result<(), Closing> {
+        while !self.is_deaf() {
+            let mut replies = Vec::new();
+            let message = self.reader.next(&mut bytes, &mut replies)?;
+            if !replies.is_empty() {
+                self.writer.push(replies.into());
+            }
+            match message {
+                Some(message) => self.receive(message)?,
+                None => return Ok(()),
+            }
+        }
+        self.unread = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    fn receive(&mut self, message: Message) -> Result<(), Closing> {
+        self.heartbeat.heard();
+        let reply = match message {
+            Message::Text(text) => self.receive_packet(&text)?,
+            Message::Binary(bytes) => self.session.receive_attachment(bytes)?,
+            Message::Close(_) => return Err(Closing::without_word()),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
+        };
+        reply.into_iter().for_each(|frame| self.writer.push(frame));
+        Ok(())
+    }
+
+    fn receive_packet(&mut self, text: &str) -> Result<Option<Bytes>, CloseReason> {
+        match Packet::parse(text).ok_or(CloseReason::Protocol)? {
+            Packet::Message(text) => self.session.receive(text),
+            Packet::Binary(bytes) => self.session.receive_attachment(bytes),
+            Packet::Pong => {
+                self.heartbeat.pong();
+                Ok(None)
+            }
+            Packet::Meaningless => Ok(None),
+            Packet::Close => Err(CloseReason::Gone),
+            Packet::Ping => Err(CloseReason::Protocol),
+        }
+    }
+
+    /// True when a ping was due.
+    fn beat(&mut self, cx: &mut Context<'_>) -> Result<bool, Closing> {
+        match self.heartbeat.poll(cx, self.is_deaf()) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Beat::Dead) => Err(CloseReason::Timeout.into()),
+            Poll::Ready(Beat::Ping) => {
+                self.writer.push(Bytes::from_static(PING));
+                Ok(true)
+            }
+        }
+    }
+
+    /// Tells whether reading pauses, until a call is done or frames of our own are written.
+    fn is_deaf(&self) -> bool {
+        self.session.is_busy() || self.writer.is_crowded()
+    }
+
+    /// Says goodbye, within a bound, after the client is out of all channels.
+    async fn close(&mut self, closing: Closing) {
+        let is_ours = closing.frame.is_some();
+        let waiting = self.session.end(closing.reason);
+        if closing.reason == CloseReason::Slow {
+            self.writer.give_up_unbegun();
+        }
+        if let Some(frame) = closing.frame {
+            self.writer.frames_mut().extend(waiting);
+            self.writer.push(frame);
+        }
+        let goodbye = poll_fn(|cx| self.poll_goodbye(cx, is_ours));
+        if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
+            tracing::debug!("a client did not take its goodbye");
+        }
+    }
+
+    /// Reads on after a close frame of ours: closing a socket with unread bytes resets it, and the client might lose the
+    /// frame.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>, is_ours: bool) -> Poll<io::Result<()>> {
+        ready!(self.writer.poll_write(&mut self.io, cx))?;
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        let mut memory = [0; READ_BUFFER];
+        while is_ours && ready!(self.poll_read(cx, &mut memory))? > 0 {}
+        Poll::Ready(Ok(()))
+    }
+
+    /// Zero is the end of what the client sends.
+    fn poll_read(&mut self, cx: &mut Context<'_>, memory: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(memory);
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+}
+
+impl Closing {
+    /// The client has closed, or the socket is broken.
+    fn without_word() -> Self {
+        Self {
+            reason: CloseReason::Gone,
+            frame: None,
+        }
+    }
+
+    fn with_code(reason: CloseReason, code: u16) -> Self {
+        Self {
+            reason,
+            frame: Some(close_frame(Some(code))),
+        }
+    }
+}
+
+impl From<CloseReason> for Closing {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Restart => Self::with_code(reason, 1012),
+            CloseReason::Slow => Self::with_code(reason, 1013),
+            CloseReason::TooLarge => Self::with_code(reason, 1009),
+            CloseReason::Protocol | CloseReason::Timeout | CloseReason::Gone => Self {
+                reason,
+                frame: Some(close_frame(None)),
+            },
+        }
+    }
+}
+
+impl From<io::Error> for Closing {
+    fn from(_: io::Error) -> Self {
+        Self::without_word()
+    }
+}
+
+impl From<Error> for Closing {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Capacity(_) => CloseReason::TooLarge.into(),
+            Error::Protocol(_) => Self::with_code(CloseReason::Protocol, 1002),
+            Error::Utf8(_) => Self::with_code(CloseReason::Protocol, 1007),
+            _ => Self::without_word(),
+        }
+    }
+}
+
+fn open_packet(config: &Config) -> Bytes {
+    let (interval, timeout) = beats(config);
+    let body = json!({
+        "sid": session_id(),
+        "upgrades": [],
+        "pingInterval": milliseconds(interval),
+        "pingTimeout": milliseconds(timeout),
+        "maxPayload": config.max_message,
+    });
+    TextFrame::of(&format!("0{body}"))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns interval and timeout. A client adds both up in a JavaScript timer, which can not count further than 24 days.
+fn beats(config: &Config) -> (Duration, Duration) {
+    (
+        config.ping_interval.min(LONGEST),
+        config.ping_timeout.min(LONGEST),
+    )
+}
+
+const PING: &[u8] = b"\x81\x012";
+const READ_BUFFER: usize = 8_192;
+const GOODBYE: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(12 * 24 * 60 * 60);

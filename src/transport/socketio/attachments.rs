@@ -1,0 +1,139 @@
+//! Binary attachments of a packet, put where the packet has placeholders for them.
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+use serde_json::Value;
+
+use super::packet::Body;
+use crate::connections::CloseReason;
+
+/// A packet that waits for its attachments.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    body: Body,
+    n_wanted: usize,
+    parts: Vec<Option<Bytes>>,
+    /// Bytes that the attachments may still have.
+    room: usize,
+}
+
+impl Assembly {
+    /// Begins to collect; all attachments together have at most `room` bytes.
+    pub(crate) fn new(body: Body, n_wanted: usize, room: usize) -> Self {
+        Self {
+            body,
+            n_wanted,
+            parts: Vec::with_capacity(n_wanted),
+            room,
+        }
+    }
+
+    /// Adds an attachment; true when it was the last one.
+    pub(crate) fn add(&mut self, part: Bytes) -> Result<bool, CloseReason> {
+        self.room = self
+            .room
+            .checked_sub(part.len())
+            .ok_or(CloseReason::TooLarge)?;
+        self.parts.push(Some(part));
+        Ok(self.parts.len() == self.n_wanted)
+    }
+
+    /// Returns the packet with its attachments in place.
+    pub(crate) fn finish(mut self) -> Result<Body, CloseReason> {
+        if let Body::Event { arguments, .. } = &mut self.body {
+            for argument in arguments {
+                fill(argument, &mut self.parts).ok_or(CloseReason::Protocol)?;
+            }
+        }
+        Ok(self.body)
+    }
+}
+
+/// Replaces placeholders; `None` when one names no attachment, or one that is in use: a small packet could otherwise ask for
+/// thousands of copies of a large attachment.
+fn fill(value: &mut Value, parts: &mut [Option<Bytes>]) -> Option<()> {
+    match value {
+        Value::Object(object) if object.get("_placeholder") == Some(&Value::Bool(true)) => {
+            let at = usize::try_from(object.get("num")?.as_u64()?).ok()?;
+            let part = parts.get_mut(at)?.take()?;
+            *value = BASE64.encode(&part).into();
+            Some(())
+        }
+        Value::Object(object) => object
+            .values_mut()
+            .try_for_each(|member| fill(member, parts)),
+        Value::Array(elements) => elements
+            .iter_mut()
+            .try_for_each(|element| fill(element, parts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn assemble(arguments: Value, parts: &[&'static [u8]]) -> Result<Body, CloseReason> {
+        let Value::Array(arguments) = arguments else {
+            panic!("arguments are an array");
+        };
+        let mut assembly = Assembly::new(
+            Body::Event {
+                ack: None,
+                arguments,
+            },
+            parts.len(),
+            10,
+        );
+        for (at, part) in parts.iter().enumerate() {
+            assert_eq!(
+                assembly.add(Bytes::from_static(part))?,
+                at + 1 == parts.len()
+            );
+        }
+        assembly.finish()
+    }
+
+    fn placeholder(num: impl Into<Value>) -> Value {
+        json!({ "_placeholder": true, "num": num.into() })
+    }
+
+    #[test]
+    fn attachments_become_base64_where_their_placeholders_are() {
+        let arguments =
+            json!(["create", "files", { "a": placeholder(1), "b": [placeholder(0)] }, {}]);
+        let expected = json!(["create", "files", { "a": "", "b": ["AQID/w=="] }, {}]);
+        let body = assemble(arguments, &[&[1, 2, 3, 255], &[]]).unwrap();
+        assert_eq!(
+            body,
+            Body::Event {
+                ack: None,
+                arguments: expected.as_array().unwrap().clone()
+            }
+        );
+    }
+
+    #[test]
+    fn placeholders_that_name_nothing_or_the_same_twice_break_the_protocol() {
+        for arguments in [
+            json!(["x", placeholder(1)]),
+            json!(["x", placeholder(-1)]),
+            json!(["x", placeholder("0")]),
+            json!(["x", { "_placeholder": true }]),
+            json!(["x", placeholder(0), placeholder(0)]),
+        ] {
+            assert_eq!(assemble(arguments, &[b"1"]), Err(CloseReason::Protocol));
+        }
+    }
+
+    #[test]
+    fn all_attachments_together_are_bounded() {
+        assert!(assemble(json!(["x"]), &[b"12345", b"67890"]).is_ok());
+        assert_eq!(
+            assemble(json!(["x"]), &[b"12345", b"678901"]),
+            Err(CloseReason::TooLarge)
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! What the server sends: events, answers, and replies to connecting, each a finished frame.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::channels::is_truthy;
+use crate::connections::WireFormat;
+use crate::error::Error;
+use crate::event::{Event, Json};
+use crate::service::Reply;
+use crate::transport::engineio::TextFrame;
+
+/// Writes events as `42["<path> <event>",<payload>]` (feathers.md §3.4).
+pub(super) static EVENTS: Events = Events;
+
+#[derive(Debug)]
+pub(super) struct Events;
+
+impl WireFormat for Events {
+    fn name(&self) -> &'static str {
+        "socketio"
+    }
+
+    fn encode(&self, event: &Event, payload: &Json) -> Bytes {
+        let name = format!("{} {}", event.path(), event.name());
+        let payload = payload.as_bytes();
+        let mut frame = TextFrame::with_capacity(name.len() + payload.len() + ROOM);
+        frame.push(b"42[");
+        push_json(&mut frame, &name);
+        frame.push(b",");
+        frame.push(payload);
+        frame.push(b"]");
+        frame.finish()
+    }
+}
+
+/// Answers a call that succeeded: a falsy `dispatch` gives way to the result (feathers.md §2.2).
+pub(super) fn result(ack: u64, reply: Reply) -> Bytes {
+    let result = reply.dispatch.filter(is_truthy).unwrap_or(reply.result);
+    let mut frame = begin_answer(ack);
+    frame.push(b"null,");
+    push_json(&mut frame, &result);
+    frame.push(b"]");
+    frame.finish()
+}
+
+/// Answers a call that failed.
+pub(super) fn error(ack: u64, error: &Error, compat: bool) -> Bytes {
+    let mut frame = begin_answer(ack);
+    push_json(&mut frame, &error.to_ack(compat));
+    frame.push(b"]");
+    frame.finish()
+}
+
+/// Tells a client that it is in.
+pub(super) fn connected(sid: &str) -> Bytes {
+    TextFrame::of(&format!("40{}", json!({ "sid": sid })))
+}
+
+/// Refuses a namespace.
+pub(super) fn invalid_namespace(namespace: &str) -> Bytes {
+    let refusal: Value = json!({ "message": "Invalid namespace" });
+    TextFrame::of(&format!("44{namespace},{refusal}"))
+}
+
+fn begin_answer(ack: u64) -> TextFrame {
+    let mut frame = TextFrame::with_capacity(ANSWER);
+    frame.push(format!("43{ack}[").as_bytes());
+    frame
+}
+
+fn push_json(frame: &mut TextFrame, value: &impl Serialize) {
+    serde_json::to_writer(frame, value).expect(
+        "memory takes everything, and neither texts nor `Value`s have keys that are no strings",
+    );
+}
+
+/// Room for brackets, quotes and what has to be escaped in a name.
+const ROOM: usize = 16;
+const ANSWER: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Inner, Origin};
+    use crate::hooks::Http;
+
+    fn text(frame: &Bytes) -> &str {
+        let header = match frame[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        std::str::from_utf8(&frame[header..]).unwrap()
+    }
+
+    fn reply(result: Value, dispatch: Option<Value>) -> Reply {
+        Reply {
+            result,
+            dispatch,
+            http: Http::default(),
+        }
+    }
+
+    #[test]
+    fn an_event_has_its_path_and_its_payload_as_it_is() {
+        let payload = Json::from_valid_text(r#"{ "text": "hé" }"#.into());
+        let event = Event::new(Inner {
+            path: r#"a"b/:id"#.into(),
+            name: "created".into(),
+            data: payload.clone(),
+            public: payload.clone(),
+            context: None,
+            origin: Origin::Local,
+            happened: None,
+        });
+        let frame = EVENTS.encode(&event, &payload);
+        assert_eq!(text(&frame), r#"42["a\"b/:id created",{ "text": "hé" }]"#);
+    }
+
+    #[test]
+    fn answers_have_the_dispatch_unless_it_is_falsy() {
+        let table = [
+            (json!({ "a": 1 }), None, r#"437[null,{"a":1}]"#),
+            (Value::Null, None, "437[null,null]"),
+            (json!(0), None, "437[null,0]"),
+            (json!({ "a": 1 }), Some(json!({})), "437[null,{}]"),
+            (json!("kept"), Some(json!(0)), r#"437[null,"kept"]"#),
+            (json!("kept"), Some(Value::Null), r#"437[null,"kept"]"#),
+            (json!("kept"), Some(json!("")), r#"437[null,"kept"]"#),
+        ];
+        for (result_value, dispatch, expected) in table {
+            assert_eq!(text(&result(7, reply(result_value, dispatch))), expected);
+        }
+    }
+
+    #[test]
+    fn errors_and_replies_are_as_feathers_has_them() {
+        let not_found = Error::not_found("No record found for id '9'");
+        assert_eq!(
+            text(&error(0, &not_found, false)),
+            r#"430[{"name":"NotFound","message":"No record found for id '9'","code":404,"className":"not-found"}]"#
+        );
+        assert_eq!(
+            text(&error(1, &Error::foreign("Plain failure"), true)),
+            r#"431[{"message":"Plain failure"}]"#
+        );
+        assert_eq!(text(&connected("x")), r#"40{"sid":"x"}"#);
+        assert_eq!(
+            text(&invalid_namespace("/foo")),
+            r#"44/foo,{"message":"Invalid namespace"}"#
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! Events on their way to clients (feathers.md §3).
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use wingbeat::stores::Multi;
+use wingbeat::{App, AppBuilder, Config, Memory};
+
+use crate::support::socket::{Heard, SocketClient};
+use crate::support::{Node, background};
+
+fn chat() -> AppBuilder {
+    App::builder()
+        .service("messages", Memory::new().multi(Multi::All))
+        .service("org/:org/items", Memory::new())
+        .on_connection(|connection, channels| channels.channel("all").join(connection))
+        .publish(|_, channels| channels.channel("all"))
+}
+
+async fn clients(node: &Node, n: usize) -> Vec<SocketClient> {
+    join_all((0..n).map(|_| SocketClient::connect(node.addr))).await
+}
+
+#[tokio::test]
+async fn the_caller_hears_its_event_before_the_answer() {
+    let node = Node::start(chat()).await;
+    let mut client = SocketClient::connect(node.addr).await;
+    for id in 0..20 {
+        client
+            .send(&format!(
+                r#"42{id}["create","messages",{{"text":"hi"}},{{}}]"#
+            ))
+            .await;
+        let record = format!(r#"{{"text":"hi","id":{id}}}"#);
+        assert_eq!(
+            client.packet().await,
+            format!(r#"42["messages created",{record}]"#)
+        );
+        assert_eq!(client.packet().await, format!("43{id}[null,{record}]"));
+    }
+}
+
+#[tokio::test]
+async fn each_element_of_a_result_is_an_event_and_all_come_in_order() {
+    let node = Node::start(chat()).await;
+    let mut clients = clients(&node, 3).await;
+    let records: Vec<Value> = (0..500).map(|n| json!({ "n": n })).collect();
+    node.app
+        .service("messages")
+        .create(records.into())
+        .await
+        .unwrap();
+    for client in &mut clients {
+        for n in 0..500 {
+            let (name, record) = client.event().await;
+            assert_eq!(
+                (name.as_str(), &record["n"]),
+                ("messages created", &json!(n))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_have_the_name_of_the_registered_path() {
+    let node = Node::start(chat()).await;
+    let mut client = SocketClient::connect(node.addr).await;
+    client
+        .call("create", "org/7/items", json!([{ "a": 1 }, {}]))
+        .await
+        .unwrap();
+    assert_eq!(
+        client.event().await,
+        (
+            "org/:org/items created".to_owned(),
+            json!({ "a": 1, "id": 0 })
+        )
+    );
+    let service = node.app.service("messages");
+    service.emit("created", json!([1, "two"])).unwrap();
+    assert_eq!(
+        client.event().await,
+        ("messages created".to_owned(), json!([1, "two"]))
+    );
+}
+
+#[tokio::test]
+async fn only_those_in_the_channel_hear_and_leaving_ends_it() {
+    let builder = App::builder()
+        .service("messages", Memory::new())
+        .on_connection(|connection, channels| {
+            if connection.query().contains_key("room") {
+                channels.channel("room").join(connection);
+            }
+        });
+    let node = Node::start(builder.publish(|_, channels| channels.channel("room"))).await;
+    let mut outside = SocketClient::connect(node.addr).await;
+    let mut handshake = crate::support::socket::request(node.addr);
+    *handshake.uri_mut() = format!(
+        "ws://{}/socket.io/?EIO=4&transport=websocket&room=1",
+        node.addr
+    )
+    .parse()
+    .unwrap();
+    let mut inside = SocketClient::open_with(handshake, None).await;
+    inside.join().await;
+    outside
+        .call("create", "messages", json!([{ "text": "hi" }, {}]))
+        .await
+        .unwrap();
+    assert_eq!(inside.event().await.1["text"], "hi");
+    outside.call("find", "messages", json!([{}])).await.unwrap();
+    assert_eq!(outside.n_kept(), 0);
+    inside.send("41").await;
+    assert_eq!(inside.end().await, Heard::Closed(None));
+    crate::support::eventually("the channel is empty", || {
+        node.app.channel("room").is_empty()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_hear_every_event_once() {
+    let node = Node::start(chat()).await;
+    let mut clients = clients(&node, 200).await;
+    assert_eq!(node.app.n_connections(), 200);
+    for n in 0..20 {
+        let caller = &mut clients[n * 7];
+        caller
+            .call("create", "messages", json!([{ "n": n }, {}]))
+            .await
+            .unwrap();
+    }
+    // What comes after the last one shows that nothing came twice.
+    node.app
+        .service("messages")
+        .emit("created", json!({ "n": "last" }))
+        .unwrap();
+    for client in &mut clients {
+        for n in (0..20).map(Value::from).chain(["last".into()]) {
+            assert_eq!(client.event().await.1["n"], n);
+        }
+        assert_eq!(client.n_kept(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
+    let mut config = Config::default();
+    config.outbox.bytes = 256 << 10;
+    let node = Node::start(chat().config(config)).await;
+    let mut fast = SocketClient::connect(node.addr).await;
+    let mut slow =
+        SocketClient::open_with(crate::support::socket::request(node.addr), Some(4_096)).await;
+    slow.join().await;
+    let text = "x".repeat(64 << 10);
+    let mut sent = 0;
+    // The kernel takes some megabytes for a client that does not read; after that its outbox fills.
+    while node.app.n_connections() == 2 {
+        let record = json!({ "n": sent, "text": text });
+        fast.call("create", "messages", json!([record, {}]))
+            .await
+            .unwrap();
+        let (_, heard) = fast.event().await;
+        assert_eq!(heard["n"], sent);
+        sent += 1;
+        assert!(sent < 2_000, "the slow client is never closed");
+    }
+    assert_eq!(slow.end().await, Heard::Closed(Some(1013)));
+    let stats = node.app.stats();
+    assert_eq!(stats.closed_slow, 1);
+    assert!(stats.frames_dropped > 0);
+    assert_eq!(
+        fast.call("get", "messages", json!([0, {}])).await.unwrap()["n"],
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_comes_before_the_answer_to_connecting() {
+    let node = Node::start(chat()).await;
+    let service = node.app.service("messages");
+    let storm = background(async move {
+        loop {
+            service.create(json!({ "n": 1 })).await.unwrap();
+        }
+    });
+    for _ in 0..50 {
+        // It insists on the answer being the first packet.
+        let mut client = SocketClient::connect(node.addr).await;
+        assert_eq!(client.event().await.0, "messages created");
+    }
+    storm.abort();
+}
