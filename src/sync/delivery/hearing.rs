@@ -46,15 +46,17 @@ impl<E, B: Clone> Core<E, B> {
                 );
             }
             Message::Event { wb: None, body, .. } => self.foreign(body),
-            Message::Again { wb, body, size } => self.envelope(
-                now,
-                Envelope {
-                    wb,
-                    body,
-                    size,
-                    is_repeated: true,
-                },
-            ),
+            Message::Again { wb, body, size } => {
+                self.envelope(
+                    now,
+                    Envelope {
+                        wb,
+                        body,
+                        size,
+                        is_repeated: true,
+                    },
+                );
+            }
             Message::Control(Control::Hello(hello)) => self.hello(now, &hello),
             Message::Control(Control::Want(want)) => self.want(now, &want),
             Message::Control(Control::Void(void)) => self.void_of(now, &void),
@@ -74,29 +76,19 @@ impl<E, B: Clone> Core<E, B> {
     pub(super) fn give(&mut self, (node, name, freed): FreedOf<B>) {
         for freed in freed {
             match freed {
-                Freed::Release { seq, held } => {
+                Freed::Release(Held { body, age, .. }) => {
                     self.stats.released += 1;
-                    let Held {
-                        body, age, early, ..
-                    } = held;
+                    let name = Arc::clone(&name);
                     self.output(Output::Release(Release {
                         from: node,
-                        name: Arc::clone(&name),
-                        seq,
+                        name,
                         age,
-                        early,
                         body,
                     }));
                 }
                 Freed::Gap { range, reason } => {
-                    self.gap(
-                        Origin::Node {
-                            node,
-                            name: Arc::clone(&name),
-                        },
-                        Some(range),
-                        reason,
-                    );
+                    let name = Arc::clone(&name);
+                    self.gap(Origin::Node { node, name }, Some(range), reason);
                 }
             }
         }
@@ -125,59 +117,42 @@ impl<E, B: Clone> Core<E, B> {
     }
 
     fn peer_envelope(&mut self, now: Time, envelope: Envelope<B>) {
+        let (node, seq) = (envelope.wb.node, envelope.wb.seq);
+        let admission = self.admit(now, node, Some(seq));
+        let peer = self.peers.get_mut(node);
+        let is_plausible = peer.is_some_and(|peer| peer.is_plausible(seq, &self.config));
+        let reason = match admission {
+            Admission::Known if is_plausible => return self.take(now, envelope),
+            Admission::Known => QuarantineReason::ImplausibleSeq,
+            Admission::Past => return self.stats.duplicates += 1,
+            Admission::Full => QuarantineReason::TooManyPeers,
+        };
+        self.refuse(reason, node, Some(seq), Some(envelope.body));
+    }
+
+    fn take(&mut self, now: Time, envelope: Envelope<B>) {
         let Envelope {
-            wb:
-                Wb {
-                    node,
-                    seq,
-                    age,
-                    early,
-                    ..
-                },
+            wb,
             body,
             size,
             is_repeated,
         } = envelope;
-        match self.admit(now, node, Some(seq)) {
-            Admission::Known => {}
-            Admission::Past => return self.stats.duplicates += 1,
-            Admission::Full => {
-                return self.refuse(QuarantineReason::TooManyPeers, node, Some(seq), Some(body));
-            }
-        }
-        let Some(peer) = self.peers.get_mut(node) else {
+        let Some(peer) = self.peers.get_mut(wb.node) else {
             return;
         };
-        if !peer.is_plausible(seq, &self.config) {
-            return self.refuse(
-                QuarantineReason::ImplausibleSeq,
-                node,
-                Some(seq),
-                Some(body),
-            );
-        }
-        let held = Held {
-            body,
-            size,
-            age: age.map(Duration::from_millis),
-            early,
+        let age = wb.age.map(Duration::from_millis);
+        let arrival = Arrival {
+            seq: wb.seq,
+            held: Held { body, size, age },
+            is_repeated,
         };
-        let verdict = peer.take(
-            now,
-            Arrival {
-                seq,
-                held,
-                is_repeated,
-            },
-            &self.config,
-        );
-        match verdict {
+        match peer.take(now, arrival, &self.config) {
             Verdict::Taken => self.stats.repaired += u64::from(is_repeated),
             Verdict::Duplicate => self.stats.duplicates += 1,
             Verdict::Late => self.stats.late += 1,
             Verdict::NoRoom => self.stats.hold_refused += 1,
         }
-        self.give_freed(node);
+        self.give_freed(wb.node);
     }
 
     fn hello(&mut self, now: Time, hello: &Hello) {
@@ -211,12 +186,35 @@ impl<E, B: Clone> Core<E, B> {
     }
 
     fn peer_hello(&mut self, now: Time, hello: &Hello) {
-        let due = self.heard_by_now(now);
-        let patience = self.peers.patience(&self.config);
-        let echoed = self.link.as_ref().and_then(Link::echoed);
-        let own = self.config.node;
+        let is_new = self.note_link(now, hello);
+        self.note_ear(now, hello);
+        let reach = Reach {
+            low: hello.low,
+            sent: end_of(hello.sent),
+            assigned: end_of(hello.assigned),
+        };
         let Some(peer) = self.peers.get_mut(hello.node) else {
             return;
+        };
+        let is_plausible = peer.announce(now, reach, &self.config);
+        self.give_freed(hello.node);
+        if !is_plausible {
+            let reason = QuarantineReason::ImplausibleSeq;
+            self.refuse(reason, hello.node, hello.sent, None);
+        }
+        if is_new {
+            // It cannot know us, or not what we sent meanwhile; two seconds would be long.
+            let jitter = self
+                .rng
+                .random_range(Duration::ZERO..=self.config.timing.want_after);
+            self.hello_soon(now + jitter);
+        }
+    }
+
+    /// Notes who the peer is and whether its link is new.
+    fn note_link(&mut self, now: Time, hello: &Hello) -> bool {
+        let Some(peer) = self.peers.get_mut(hello.node) else {
+            return false;
         };
         if *peer.name != *hello.name {
             peer.name = hello.name.chars().take(MAX_NAME).collect::<String>().into();
@@ -225,35 +223,23 @@ impl<E, B: Clone> Core<E, B> {
         if is_new {
             peer.restart_hole(now, &self.config.timing);
         }
+        is_new
+    }
+
+    /// Notes what the peer says about hearing: itself, so that it can answer, and us.
+    fn note_ear(&mut self, now: Time, hello: &Hello) {
+        let due = self.heard_by_now(now);
+        let patience = self.peers.patience(&self.config);
+        let echoed = self.link.as_ref().and_then(Link::echoed);
+        let Some(peer) = self.peers.get_mut(hello.node) else {
+            return;
+        };
         if let Some((ear, echoed)) = hello.ear.zip(echoed) {
             peer.vouch(echoed.min(now.back(Duration::from_millis(ear))), patience);
         }
-        let reach = Reach {
-            low: hello.low,
-            sent: end_of(hello.sent),
-            assigned: end_of(hello.assigned),
-        };
-        let is_plausible = peer.announce(now, reach, &self.config);
         if let Some((heard, due)) = hello.heard.as_ref().zip(due) {
-            peer.listen(now, heard.get(&own).map(|last| end_of(*last)), due);
-        }
-        self.give_freed(hello.node);
-        if !is_plausible {
-            self.refuse(
-                QuarantineReason::ImplausibleSeq,
-                hello.node,
-                hello.sent,
-                None,
-            );
-        }
-        if is_new {
-            // It cannot know us, or not what we sent meanwhile; two seconds would be long.
-            let jitter = self
-                .config
-                .timing
-                .want_after
-                .mul_f64(self.rng.random_range(0.0..1.0));
-            self.hello_soon(now + jitter);
+            let ours = heard.get(&self.config.node);
+            peer.listen(now, ours.map(|last| end_of(*last)), due);
         }
     }
 

@@ -21,7 +21,6 @@ pub(crate) struct Held<B> {
     pub(crate) body: B,
     pub(crate) size: usize,
     pub(crate) age: Option<Duration>,
-    pub(crate) early: bool,
 }
 
 /// A range that will not come.

@@ -121,11 +121,8 @@ pub(crate) struct Release<B> {
     pub(crate) from: NodeId,
     /// The peer's label.
     pub(crate) name: Arc<str>,
-    pub(crate) seq: u64,
     /// How late the origin sent it; a client younger than that did not exist when it happened.
     pub(crate) age: Option<Duration>,
-    /// The clients of the origin heard it before the broker had it.
-    pub(crate) early: bool,
     pub(crate) body: B,
 }
 

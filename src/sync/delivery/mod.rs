@@ -38,15 +38,15 @@ use std::collections::{BTreeSet, VecDeque};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-pub(crate) use config::{Config, Delivery, Limits, Timing};
+pub(crate) use config::{Config, Delivery};
 pub(crate) use io::{
-    BatchId, DropReason, Emit, Failure, Input, Item, LinkId, Message, Outgoing, Output, Publish,
-    QuarantineReason, Quarantined, Release,
+    Emit, Failure, Input, Item, LinkId, Message, Outgoing, Output, Publish, QuarantineReason,
+    Quarantined, Release,
 };
-pub(crate) use message::{Bye, Control, Hello, VERSION, Void, Want, Wb};
+pub(crate) use message::{Control, VERSION, Wb};
 pub(crate) use time::Time;
 
-pub use node::{NodeId, ParseNodeIdError};
+pub use node::NodeId;
 pub use stats::{Gap, GapReason, Origin, PeerStats, Stats, Status};
 
 use closing::Phase;
@@ -127,11 +127,6 @@ impl<E, B: Clone> Core<E, B> {
         std::mem::take(&mut self.outputs)
     }
 
-    /// How this node stands with the broker.
-    pub(crate) const fn status(&self) -> Status {
-        self.status
-    }
-
     /// The counters and the levels.
     pub(crate) fn stats(&self) -> Stats {
         Stats {
@@ -199,7 +194,8 @@ impl<E, B: Clone> Core<E, B> {
 
     fn gap(&mut self, origin: Origin, range: Option<(u64, u64)>, reason: GapReason) {
         self.stats.gaps += 1;
-        self.stats.missing += range.map_or(0, |(from, to)| (to - from).saturating_add(1));
+        let missing = range.map_or(0, |(from, to)| (to - from).saturating_add(1));
+        self.stats.missing = self.stats.missing.saturating_add(missing);
         self.output(Output::Gap(Gap {
             origin,
             range,

@@ -41,7 +41,7 @@ pub(crate) struct Peer<B> {
 /// What a peer's message sets free, in order.
 #[derive(Debug)]
 pub(crate) enum Freed<B> {
-    Release { seq: u64, held: Held<B> },
+    Release(Held<B>),
     Gap { range: Span, reason: GapReason },
 }
 
@@ -405,10 +405,7 @@ impl<B> Peer<B> {
         loop {
             match self.hold.take(self.next) {
                 Place::Event(held) => {
-                    self.freed.push(Freed::Release {
-                        seq: self.next,
-                        held,
-                    });
+                    self.freed.push(Freed::Release(held));
                     self.counts.received += 1;
                     self.next += 1;
                 }

@@ -6,7 +6,6 @@ use wingbeat_adapter::Lane;
 use super::Core;
 use super::io::{BatchId, Failure, Item, LinkId, Output, Publish};
 use super::link::{Flight, Part};
-use super::log::Entry;
 use super::message::{Bye, Control, Hello, VERSION, Void, Want, Wb, last_of, spans};
 use super::time::{Time, millis};
 
@@ -284,8 +283,8 @@ impl<E, B: Clone> Core<E, B> {
         let entry = self.log.get(seq)?;
         let is_late = is_resent
             || entry.emitted < since
-            || self.waited(now, entry) >= self.config.timing.echo_deadline;
-        let age = is_late.then(|| millis(self.waited(now, entry)));
+            || now.since(entry.emitted) >= self.config.timing.echo_deadline;
+        let age = is_late.then(|| millis(now.since(entry.emitted)));
         let wb = Wb {
             v: VERSION,
             node: self.config.node,
@@ -297,10 +296,6 @@ impl<E, B: Clone> Core<E, B> {
             wb,
             body: entry.body.clone()?,
         })
-    }
-
-    fn waited(&self, now: Time, entry: &Entry<B>) -> Duration {
-        now.since(entry.emitted)
     }
 
     pub(super) fn hello_soon(&mut self, at: Time) {

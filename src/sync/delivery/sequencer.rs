@@ -67,13 +67,13 @@ impl<E, B: Clone> Core<E, B> {
     /// Lets the lowest entries leave a log that is full or old, and says what own clients or peers lose by it.
     pub(super) fn trim_log(&mut self, now: Time) {
         while let Some(entry) = self.log.evict(&self.config.limits, now) {
+            self.voids.remove(&(self.log.low() - 1));
             if !entry.settled && entry.sent.is_none() {
                 self.stats.dropped_out += 1;
             } else if !entry.settled {
                 self.stats.dropped_unsettled += 1;
             }
         }
-        self.voids = self.voids.split_off(&self.log.low());
         self.deliver();
     }
 

@@ -1,7 +1,7 @@
 //! The way out.
 
-use super::super::Control;
-use super::super::{DropReason, Input, Item, Output, Status};
+use super::super::io::DropReason;
+use super::super::{Control, Input, Item, Output, Status};
 use super::rig::{A, Rig, hello, secs};
 
 fn is_closed(rig: &Rig) -> bool {
@@ -37,7 +37,7 @@ fn close_settles_then_says_bye_then_drops_the_link() {
     assert!(is_closed(&rig));
     assert_eq!(byes(&mut rig), [Some(0)]);
     assert_eq!(
-        (rig.core.status(), rig.core.stats().refused),
+        (rig.core.status, rig.core.stats().refused),
         (Status::Closed, 1)
     );
     let reasons = rig.drain(|output| {

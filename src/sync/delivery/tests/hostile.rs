@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::super::message::LAST_SEQ;
-use super::super::{
-    Control, Hello, Input, Message, NodeId, Output, QuarantineReason, Void, Want, Wb,
-};
+use super::super::message::{Hello, LAST_SEQ, Void, Want};
+use super::super::{Control, Input, Message, NodeId, Output, QuarantineReason, Wb};
 use super::rig::{A, Rig, US, hello, node, secs, wb};
 
 #[test]
@@ -23,14 +21,11 @@ fn implausible_sequences_are_quarantined() {
     rig.hello(hello(A, 5, Some(3)));
     rig.void(A, None, (0, u64::MAX));
     rig.void(A, None, (3, 1));
-    let reasons = rig.drain(|output| {
-        if let Output::Quarantine(q) = output {
-            Some(q.reason)
-        } else {
-            None
-        }
+    let reasons = rig.drain(|output| match output {
+        Output::Quarantine(quarantined) => Some((quarantined.reason, quarantined.node)),
+        _ => None,
     });
-    assert_eq!(reasons, [QuarantineReason::ImplausibleSeq; 8]);
+    assert_eq!(reasons, [(QuarantineReason::ImplausibleSeq, A); 8]);
     rig.event(A, 0);
     assert_eq!(rig.released(), [(A, 0)]);
 }
@@ -194,7 +189,7 @@ fn lie(rng: &mut SmallRng) -> Message<u32> {
                 seqs: vec![(low, high); 100],
             }))
         }
-        3 => Message::Control(Control::Bye(super::super::Bye {
+        3 => Message::Control(Control::Bye(super::super::message::Bye {
             node: from,
             sent: Some(high),
         })),

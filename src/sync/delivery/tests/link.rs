@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::{DropReason, Hello, Input, Output, Status, Time};
+use super::super::io::DropReason;
+use super::super::message::Hello;
+use super::super::{Input, Output, Status, Time};
 use super::rig::{A, B, Rig, US, hello, secs};
 
 fn drops(rig: &mut Rig) -> Vec<DropReason> {
@@ -33,13 +35,36 @@ fn proof_both_ways_before_anything_is_sent() {
     rig.emit(1);
     rig.up();
     rig.until(secs(2.9));
-    assert_eq!(
-        (rig.core.status(), rig.sent().len()),
-        (Status::Connecting, 0)
-    );
+    assert_eq!((rig.core.status, rig.sent().len()), (Status::Connecting, 0));
     rig.until(secs(3.0));
     assert_eq!(drops(&mut rig), [DropReason::NoProof]);
     assert_eq!(dials(&mut rig).len(), 1);
+}
+
+#[test]
+fn every_change_of_status_is_told_once() {
+    let mut rig = Rig::new();
+    rig.up();
+    rig.echoes = false;
+    rig.emit(1);
+    rig.pass(secs(3.5));
+    rig.echoes = true;
+    rig.up();
+    rig.feed(Input::Close);
+    let told = rig.drain(|output| match output {
+        Output::Status(status) => Some(*status),
+        _ => None,
+    });
+    let expected = [
+        Status::Replaying,
+        Status::Ready,
+        Status::Degraded,
+        Status::Reconnecting,
+        Status::Replaying,
+        Status::Ready,
+        Status::Closed,
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -52,12 +77,12 @@ fn a_hello_of_an_older_link_is_no_proof() {
     rig.up();
     rig.hello(old);
     assert_eq!(
-        (rig.core.status(), rig.core.stats().stale_hellos),
+        (rig.core.status, rig.core.stats().stale_hellos),
         (Status::Reconnecting, 1)
     );
     let new = rig.hellos().pop().expect("a hello");
     rig.hello(new);
-    assert_eq!(rig.core.status(), Status::Ready);
+    assert_eq!(rig.core.status, Status::Ready);
 }
 
 /// An idle node whose publishes come nowhere, while peers are heard all the time.
@@ -84,7 +109,7 @@ fn a_deaf_node_degrades_after_one_second_and_dials_after_three() {
     rig.echoes_hello = false;
     rig.emit(1);
     rig.until(secs(1.0));
-    assert_eq!(rig.core.status(), Status::Degraded);
+    assert_eq!(rig.core.status, Status::Degraded);
     rig.until(secs(3.0));
     assert_eq!(drops(&mut rig), [DropReason::NoEcho]);
 }
@@ -106,9 +131,31 @@ fn an_own_hello_that_is_late_degrades() {
     let mut rig = Rig::ready();
     rig.echoes_hello = false;
     rig.until(secs(3.0));
-    assert_eq!(rig.core.status(), Status::Degraded);
+    assert_eq!(rig.core.status, Status::Degraded);
     rig.emit(1);
     assert_eq!(rig.delivered(), [1]);
+}
+
+#[test]
+fn a_hello_says_since_when_we_hear_ourselves() {
+    let mut rig = Rig::new();
+    rig.echoes_hello = false;
+    rig.up();
+    rig.pass(secs(1.5));
+    assert_eq!(
+        rig.hellos()
+            .iter()
+            .map(|hello| hello.ear)
+            .collect::<Vec<_>>(),
+        [None, None]
+    );
+    rig.echoes_hello = true;
+    rig.pass(secs(1.0));
+    rig.echoes_hello = false;
+    rig.seen.clear();
+    rig.pass(secs(4.0));
+    let ears: Vec<_> = rig.hellos().iter().filter_map(|hello| hello.ear).collect();
+    assert!(ears.len() == 2 && ears[1] > ears[0] + 1_500, "{ears:?}");
 }
 
 #[test]
@@ -129,7 +176,7 @@ fn a_starved_node_is_not_deaf() {
     });
     rig.feed(Input::Tick);
     assert!(drops(&mut rig).is_empty());
-    assert_eq!(rig.core.status(), Status::Ready);
+    assert_eq!(rig.core.status, Status::Ready);
     // Nothing readable, and asleep: still no reason to drop the link, but soon it is one.
     rig.now = Time::at(secs(40.0));
     rig.feed(Input::Tick);

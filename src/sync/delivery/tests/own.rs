@@ -31,12 +31,12 @@ fn own_once_across_every_status() {
     assert_eq!(rig.delivered(), [1], "Connecting");
     rig.echoes = false;
     rig.up();
-    assert_eq!(rig.core.status(), Status::Replaying);
+    assert_eq!(rig.core.status, Status::Replaying);
     rig.emit(2);
     assert_eq!(rig.delivered(), [2], "Replaying");
     rig.echo(0);
     assert_eq!(
-        rig.core.status(),
+        rig.core.status,
         Status::Ready,
         "what was emitted on this link need not be settled"
     );
@@ -44,7 +44,7 @@ fn own_once_across_every_status() {
     assert!(rig.delivered().is_empty(), "Ready");
     rig.pass(secs(1.0));
     assert_eq!(
-        (rig.core.status(), rig.delivered()),
+        (rig.core.status, rig.delivered()),
         (Status::Degraded, vec![3])
     );
     rig.emit(4);
@@ -52,16 +52,16 @@ fn own_once_across_every_status() {
     rig.down();
     rig.emit(5);
     assert_eq!(
-        (rig.core.status(), rig.delivered()),
+        (rig.core.status, rig.delivered()),
         (Status::Reconnecting, vec![5])
     );
     rig.echoes = true;
     rig.up();
-    assert_eq!(rig.core.status(), Status::Ready);
+    assert_eq!(rig.core.status, Status::Ready);
     rig.feed(Input::Close);
     rig.emit(6);
     assert_eq!(
-        (rig.core.status(), rig.delivered()),
+        (rig.core.status, rig.delivered()),
         (Status::Closed, vec![6])
     );
     assert_eq!(rig.core.stats().delivered, 6);
@@ -106,7 +106,20 @@ fn never_starved_while_a_publish_hangs_and_nothing_is_even_sent() {
     assert!(rig.delivered().is_empty());
     rig.until(secs(1.0));
     assert_eq!(rig.delivered(), [1, 2]);
-    assert_eq!(rig.core.status(), Status::Degraded);
+    assert_eq!(rig.core.status, Status::Degraded);
+}
+
+#[test]
+fn never_starved_behind_a_hello_that_hangs() {
+    let mut rig = Rig::ready();
+    rig.reports = false;
+    rig.pass(secs(2.0));
+    assert_eq!(rig.hellos().len(), 1);
+    rig.emit(1);
+    rig.pass(secs(0.99));
+    assert!(rig.delivered().is_empty() && rig.sent().is_empty());
+    rig.pass(secs(0.01));
+    assert_eq!(rig.delivered(), [1]);
 }
 
 #[test]
@@ -128,7 +141,7 @@ fn settle_by_echo_and_not_by_what_publish_returns() {
     assert_eq!(rig.core.stats().unsettled, 1);
     rig.pass(secs(3.5));
     assert_eq!(
-        rig.core.status(),
+        rig.core.status,
         Status::Reconnecting,
         "published and never heard"
     );
@@ -250,7 +263,7 @@ fn only_the_refused_element_is_sent_again() {
     rig.echoes_hello = true;
     rig.fails = vec![(1, Failure::Transient)];
     let nonce = rig.core.link.as_ref().expect("a link").nonce;
-    rig.hello(super::super::Hello {
+    rig.hello(super::super::message::Hello {
         node: US,
         nonce,
         ..super::rig::hello(US, 0, None)
@@ -323,6 +336,17 @@ fn a_full_log_gives_its_lowest_to_own_clients_and_says_so() {
 }
 
 #[test]
+fn what_leaves_the_log_by_its_size_is_delivered_at_once() {
+    let mut rig = Rig::ready_with(|config| config.limits.log_bytes = 250);
+    rig.echoes = false;
+    (0..4).for_each(|event| rig.emit(event));
+    assert_eq!(
+        (rig.core.status, rig.delivered()),
+        (Status::Ready, vec![0, 1])
+    );
+}
+
+#[test]
 fn old_entries_leave_the_log() {
     let mut rig = Rig::ready();
     rig.emit(1);
@@ -381,7 +405,7 @@ fn ready_comes_back_under_steady_load() {
     rig.echoes = false;
     rig.emit(0);
     rig.pass(secs(1.1));
-    assert_eq!(rig.core.status(), Status::Degraded);
+    assert_eq!(rig.core.status, Status::Degraded);
     // From here on each echo is 200 ms late, so there is never a moment without an unsettled entry.
     for seq in 1..20_u64 {
         rig.emit(0);
@@ -389,7 +413,7 @@ fn ready_comes_back_under_steady_load() {
         rig.echo(seq - 1);
     }
     assert_eq!(
-        (rig.core.status(), rig.core.stats().unsettled),
+        (rig.core.status, rig.core.stats().unsettled),
         (Status::Ready, 1)
     );
 }

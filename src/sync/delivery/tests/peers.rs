@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::{GapReason, Hello, Message, Output, QuarantineReason, Status, Time, Wb};
+use super::super::message::Hello;
+use super::super::{GapReason, Message, Output, QuarantineReason, Status, Time, Wb};
 use super::rig::{A, B, Rig, US, hello, node, secs, wb};
 
 /// A core that has met A, at sequence 0.
@@ -26,6 +27,22 @@ fn once_in_whatever_comes_how_often_and_in_which_order() {
     }
     assert_eq!(seqs(&mut rig), [0, 1, 2, 3, 4]);
     assert_eq!((rig.core.stats().duplicates, rig.core.stats().late), (4, 0));
+}
+
+#[test]
+fn a_release_says_whose_it_is_and_how_late() {
+    let mut rig = acquainted();
+    rig.event(A, 0);
+    rig.again(A, 1);
+    let labels = rig.drain(|output| match output {
+        Output::Release(release) => Some((release.name.to_string(), release.age)),
+        _ => None,
+    });
+    let late = Duration::from_millis(77);
+    assert_eq!(
+        labels,
+        [("peer".to_owned(), None), ("peer".to_owned(), Some(late))]
+    );
 }
 
 #[test]
@@ -106,6 +123,35 @@ fn all_or_gap_no_hole_is_given_up_while_a_link_is_down_or_a_peer_is_silent_or_de
     assert!(rig.gaps().is_empty(), "down");
     rig.again(A, 0);
     assert_eq!(seqs(&mut rig), [0, 1]);
+}
+
+#[test]
+fn a_new_link_of_either_end_gives_a_hole_its_full_time() {
+    let mut rig = acquainted();
+    rig.event(A, 1);
+    let wait = |rig: &mut Rig, nonce| {
+        for _ in 0..8 {
+            rig.hello(Hello {
+                nonce,
+                ..hello(A, 0, Some(1))
+            });
+            rig.pass(secs(1.0));
+        }
+        assert!(rig.gaps().is_empty());
+    };
+    wait(&mut rig, 1);
+    rig.down();
+    rig.up();
+    wait(&mut rig, 1);
+    wait(&mut rig, 2);
+    for _ in 0..6 {
+        rig.hello(Hello {
+            nonce: 2,
+            ..hello(A, 0, Some(1))
+        });
+        rig.pass(secs(1.0));
+    }
+    assert_eq!(rig.gaps(), [(0, 0, GapReason::Unanswered)]);
 }
 
 #[test]
@@ -424,5 +470,5 @@ fn hellos_become_rare_and_short_among_many() {
         hellos.len()
     );
     assert!(hellos.iter().all(|hello| hello.heard.is_none()));
-    assert_eq!(rig.core.status(), Status::Ready);
+    assert_eq!(rig.core.status, Status::Ready);
 }

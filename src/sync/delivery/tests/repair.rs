@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use wingbeat_adapter::Lane;
 
-use super::super::{Emit, Failure, Input, Item, Outgoing};
+use super::super::message::Span;
+use super::super::{Control, Emit, Failure, Input, Item, NodeId, Outgoing};
 use super::rig::{A, B, Rig, node, secs};
 
 /// A core that has sent and settled this many events.
@@ -120,9 +121,9 @@ fn below_low_only_a_hello_helps() {
     rig.want(A, (3, 6), EVER);
     rig.pass(secs(0.1));
     let items = rig.items();
-    let hellos = items.iter().filter(
-        |item| matches!(item, Item::Control(super::super::Control::Hello(hello)) if hello.low == 5),
-    );
+    let hellos = items
+        .iter()
+        .filter(|item| matches!(item, Item::Control(Control::Hello(hello)) if hello.low == 5));
     assert_eq!(hellos.count(), 1);
     let again: Vec<_> = items
         .iter()
@@ -148,23 +149,8 @@ fn what_is_older_than_the_asker_is_voided_for_it_alone() {
     rig.want(A, (0, 4), 2_500);
     rig.pass(secs(0.1));
     let items = rig.items();
-    let voids: Vec<_> = items
-        .iter()
-        .filter_map(|item| {
-            if let Item::Control(super::super::Control::Void(void)) = item {
-                Some(void.clone())
-            } else {
-                None
-            }
-        })
-        .collect();
-    assert_eq!(
-        voids
-            .iter()
-            .map(|void| (void.to, void.seqs.clone()))
-            .collect::<Vec<_>>(),
-        [(Some(A), vec![(0, 2)])]
-    );
+    let voids: Vec<_> = items.iter().filter_map(void_of).collect();
+    assert_eq!(voids, [(Some(A), vec![(0, 2)])]);
     let again = items
         .iter()
         .filter(|item| matches!(item, Item::Again { .. }))
@@ -173,28 +159,54 @@ fn what_is_older_than_the_asker_is_voided_for_it_alone() {
 }
 
 #[test]
-fn what_was_not_sent_or_is_void_is_not_repeated() {
+fn what_was_not_sent_is_not_repeated() {
+    for turn in 0..2 {
+        let mut rig = settled(turn);
+        rig.reports = false;
+        rig.emit(turn);
+        let batch = rig.batches().pop().expect("a batch").batch;
+        rig.emit(turn + 1);
+        rig.want(A, (u64::from(turn), u64::MAX), EVER);
+        rig.pass(secs(0.1));
+        rig.reports = true;
+        rig.feed(Input::Published {
+            link: rig.link,
+            batch,
+            failed: Vec::new(),
+        });
+        rig.pass(secs(0.1));
+        let seqs = |item: Item<u32>| match item {
+            Item::Event { wb, .. } => Some((wb.seq, "event")),
+            Item::Again { wb, .. } => Some((wb.seq, "again")),
+            Item::Control(_) => None,
+        };
+        let mut items: Vec<_> = rig.items().into_iter().filter_map(seqs).collect();
+        items.retain(|(seq, _)| *seq > u64::from(turn));
+        assert_eq!(
+            items.first(),
+            Some(&(u64::from(turn) + 1, "event")),
+            "{items:?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_broker_refused_for_good_is_voided_for_askers() {
     let mut rig = settled(2);
     rig.fails = vec![(0, Failure::Permanent)];
     rig.emit(2);
-    rig.reports = false;
-    rig.pass(secs(0.1));
-    rig.reports = true;
-    rig.echoes = false;
-    rig.down();
-    rig.up();
     rig.emit(3);
     rig.seen.clear();
-    rig.want(A, (1, u64::MAX), EVER);
+    rig.want(A, (1, 3), EVER);
     rig.pass(secs(0.1));
-    let voids = rig.voids();
-    assert!(
-        voids.is_empty()
-            || voids
-                .iter()
-                .all(|void| void.to.is_none() && void.seqs == [(2, 2)]),
-        "{voids:?}"
-    );
+    let items = rig.items();
+    let voids: Vec<_> = items.iter().filter_map(void_of).collect();
+    assert_eq!(voids, [(None, vec![(2, 2)])]);
+    let again = items
+        .iter()
+        .filter(|item| matches!(item, Item::Again { .. }))
+        .count();
+    assert_eq!(again, 2);
 }
 
 #[test]
@@ -229,4 +241,11 @@ fn a_want_that_is_not_repeated_dies() {
     });
     rig.pass(secs(0.1));
     assert!(rig.repeated().is_empty());
+}
+
+fn void_of(item: &Item<u32>) -> Option<(Option<NodeId>, Vec<Span>)> {
+    match item {
+        Item::Control(Control::Void(void)) => Some((void.to, void.seqs.clone())),
+        _ => None,
+    }
 }

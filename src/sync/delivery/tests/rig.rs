@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use wingbeat_adapter::Lane;
 
-use super::super::message::LAST_SEQ;
+use super::super::message::{Bye, Hello, LAST_SEQ, Void, Want};
 use super::super::{
-    Bye, Config, Control, Core, Emit, Failure, GapReason, Hello, Input, Item, LinkId, Message,
-    NodeId, Outgoing, Output, Publish, Status, Time, VERSION, Void, Want, Wb,
+    Config, Control, Core, Emit, Failure, GapReason, Input, Item, LinkId, Message, NodeId,
+    Outgoing, Output, Publish, Status, Time, VERSION, Wb,
 };
 
 /// One core with a broker that a test holds in its hands.
@@ -55,7 +55,7 @@ impl Rig {
     pub(super) fn ready_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut rig = Self::with(change);
         rig.up();
-        assert_eq!(rig.core.status(), Status::Ready);
+        assert_eq!(rig.core.status, Status::Ready);
         rig.seen.clear();
         rig
     }
@@ -190,7 +190,7 @@ impl Rig {
     pub(super) fn released(&mut self) -> Vec<(NodeId, u64)> {
         self.drain(|output| {
             if let Output::Release(release) = output {
-                Some((release.from, release.seq))
+                Some((release.from, u64::from(release.body)))
             } else {
                 None
             }

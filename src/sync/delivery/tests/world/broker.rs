@@ -4,7 +4,8 @@ use std::time::Duration;
 use rand::Rng;
 use wingbeat_adapter::Lane;
 
-use super::super::super::{BatchId, Failure, Input, Item, Message, Publish, Time};
+use super::super::super::io::BatchId;
+use super::super::super::{Failure, Input, Item, Message, Publish, Time};
 use super::super::plan::Fault;
 use super::{Act, Event, World};
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::super::super::{GapReason, NodeId};
 use super::super::plan::{Kind, Plan};
-use super::{Node, Verdict, World};
+use super::{Event, Node, Verdict, World};
 
 /// The promises, after the quiet time.
 impl World {
@@ -93,24 +93,21 @@ impl World {
     }
 }
 
-/// once_in: every sequence at most once, rising, and with the body that its origin gave it.
+/// once_in: every event of the origin at most once, rising.
 fn once_in(node: &Node, origin: &Node) -> Verdict {
+    let fail = |what: String| Err(format!("once_in: {:?} of {:?}: {what}", node.id, origin.id));
     let Some(released) = node.released.get(&origin.id) else {
         return Ok(());
     };
-    if let Some(pair) = released.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-        return Err(format!(
-            "once_in: {:?} heard {pair:?} of {:?}",
-            node.id, origin.id
-        ));
+    let is_synced = |event: &Event| event.node == origin.index && origin.seq(*event).is_some();
+    if let Some(wrong) = released.iter().find(|event| !is_synced(event)) {
+        return fail(format!("{wrong:?} is not of that origin"));
     }
-    let is_wrong =
-        |(seq, event): &&(u64, super::Event)| origin.emitted[event.index].seq != Some(*seq);
-    match released.iter().find(is_wrong) {
-        Some(wrong) => Err(format!(
-            "once_in: {:?} heard {wrong:?} of {:?}, another body",
-            node.id, origin.id
-        )),
+    match released
+        .windows(2)
+        .find(|pair| pair[0].index >= pair[1].index)
+    {
+        Some(pair) => fail(format!("heard {pair:?}")),
         None => Ok(()),
     }
 }
@@ -125,7 +122,8 @@ fn all_or_gap(node: &Node, origin: &Node, bounds_are_hit: bool) -> Verdict {
     };
     let gaps = node.gaps.get(&origin.id).into_iter().flatten();
     let released = node.released.get(&origin.id).into_iter().flatten();
-    let mut ranges: Vec<(u64, u64)> = released.map(|(seq, _)| (*seq, *seq)).collect();
+    let seqs = released.filter_map(|event| origin.seq(*event));
+    let mut ranges: Vec<(u64, u64)> = seqs.map(|seq| (seq, seq)).collect();
     for &(from, to, reason) in gaps {
         let is_refused =
             reason == GapReason::Refused && (from..=to).all(|seq| origin.refused.contains(&seq));

@@ -12,8 +12,9 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use wingbeat_adapter::Lane;
 
+use super::super::io::BatchId;
 use super::super::{
-    BatchId, Config, Emit, Failure, Input, LinkId, Message, Outgoing, Publish, Status, Time,
+    Config, Emit, Failure, Input, LinkId, Message, Outgoing, Publish, Status, Time,
 };
 use super::plan::{Fault, Kind, Plan};
 use broker::Broker;
@@ -170,7 +171,7 @@ impl World {
                 peer.is_none_or(|peer| !peer.is_alive || peer.core.log.sent() == row.next)
             });
             let living = self.nodes.iter().filter(|peer| peer.is_alive).count();
-            node.core.status() == Status::Ready
+            node.core.status == Status::Ready
                 && stats.holes == 0
                 && stats.unsettled == 0
                 && knows_all

@@ -39,7 +39,7 @@ pub(in super::super) struct Node {
     pub(super) inbox: Vec<Input<Event, Event>>,
     pub(in super::super) emitted: Vec<Emitted>,
     pub(in super::super) delivered: Vec<usize>,
-    pub(in super::super) released: BTreeMap<NodeId, Vec<(u64, Event)>>,
+    pub(in super::super) released: BTreeMap<NodeId, Vec<Event>>,
     pub(in super::super) gaps: BTreeMap<NodeId, Vec<(u64, u64, GapReason)>>,
     pub(in super::super) drops: u64,
     /// Sequences whose echo the core was given.
@@ -52,7 +52,7 @@ pub(in super::super) struct Node {
     pub(super) refused: BTreeSet<u64>,
     pub(in super::super) worst_wait: Duration,
     ordered: bool,
-    index: usize,
+    pub(super) index: usize,
     /// Events that were emitted while the shell stood still; their wait is not the core's fault.
     stalls: Vec<(Time, Time)>,
 }
@@ -121,6 +121,11 @@ impl Node {
         }
     }
 
+    /// The sequence of an own event.
+    pub(super) fn seq(&self, event: Event) -> Option<u64> {
+        self.emitted.get(event.index)?.seq
+    }
+
     pub(super) fn synced(&self) -> usize {
         self.emitted
             .iter()
@@ -140,7 +145,7 @@ impl Node {
         input: Input<Event, Event>,
     ) -> Result<Vec<Shell>, String> {
         self.note_input(&input);
-        let was_ready = self.core.status() == Status::Ready;
+        let was_ready = self.core.status == Status::Ready;
         let outputs = self.core.handle(now, input);
         let stayed_ready = was_ready
             && !outputs
@@ -154,7 +159,7 @@ impl Node {
                     self.released
                         .entry(release.from)
                         .or_default()
-                        .push((release.seq, release.body));
+                        .push(release.body);
                 }
                 Output::Gap(gap) => self.gap(gap.origin, gap.range, gap.reason)?,
                 Output::Publish(batch) => {
@@ -184,16 +189,8 @@ impl Node {
             Input::Received {
                 message: Message::Event { wb: Some(wb), .. },
                 link,
-            } => {
-                if wb.node == self.id
-                    && self
-                        .core
-                        .link
-                        .as_ref()
-                        .is_some_and(|current| current.id == *link)
-                {
-                    self.echoed.insert(wb.seq);
-                }
+            } if wb.node == self.id && self.listens_to(*link) => {
+                self.echoed.insert(wb.seq);
             }
             Input::Published { batch, failed, .. } => {
                 let parts = self.flights.remove(&batch.0).unwrap_or_default();
@@ -206,6 +203,13 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    fn listens_to(&self, link: LinkId) -> bool {
+        self.core
+            .link
+            .as_ref()
+            .is_some_and(|current| current.id == link)
     }
 
     /// node_safe, and settle_by_echo: what came back is not sent again, and nothing goes twice on one link unless the

@@ -1,0 +1,81 @@
+//! The event that every system sends, and its websocket frame.
+
+use serde_json::{Value, json};
+
+/// The service whose event it is.
+pub(crate) const PATH: &str = "messages";
+
+/// Bytes of the event's JSON.
+pub(crate) const EVENT_BYTES: usize = 300;
+
+/// Returns the event with a number; all have the same length.
+pub(crate) fn event(seq: u64) -> Value {
+    json!({ "seq": format!("{seq:0SEQ_DIGITS$}"), "text": "x".repeat(FILL) })
+}
+
+/// Returns the unmasked text frame that carries the event to a Socket.IO client.
+pub(crate) fn frame(seq: u64) -> Vec<u8> {
+    let text = format!(r#"42["{PATH} created",{}]"#, event(seq));
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let mut frame = vec![TEXT, LENGTH_IS_U16];
+    frame.extend(length.to_be_bytes());
+    frame.extend(text.as_bytes());
+    frame
+}
+
+/// Returns a masked text frame of a client; the key of zeros leaves the text readable.
+pub(crate) fn masked(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap_or_default();
+    [&[TEXT, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+}
+
+/// A frame of a server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) opcode: u8,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Splits the first frame off; `None` while it is not complete.
+    pub(crate) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let (length, rest) = match second {
+            LENGTH_IS_U16 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            LENGTH_IS_U64 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (
+                    usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX),
+                    rest,
+                )
+            }
+            length => (usize::from(length), rest),
+        };
+        let (payload, rest) = rest.split_at_checked(length)?;
+        let frame = Frame {
+            opcode: first & 0x0f,
+            payload,
+        };
+        Some((frame, rest))
+    }
+
+    /// Says what the frame is, for the message of a failed run.
+    pub(crate) fn describe(&self) -> String {
+        let text = String::from_utf8_lossy(self.payload);
+        let start: String = text.chars().take(60).collect();
+        format!(
+            "a frame with opcode {} and {} bytes: {start}",
+            self.opcode,
+            self.payload.len()
+        )
+    }
+}
+
+const TEXT: u8 = 0x81;
+const LENGTH_IS_U16: u8 = 126;
+const LENGTH_IS_U64: u8 = 127;
+const SEQ_DIGITS: usize = 10;
+const FILL: usize = EVENT_BYTES - r#"{"seq":"","text":""}"#.len() - SEQ_DIGITS;
