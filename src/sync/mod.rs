@@ -1,6 +1,6 @@
 //! 5 · Between nodes: what happens here reaches the clients of every node.
 //!
-//! In comes an [`Event`] of this node, with whether others are to hear it; out go the events of all nodes, in the order in
+//! In comes an [`Event`](crate::Event) of this node, with whether others are to hear it; out go the events of all nodes, in the order in
 //! which this node's own clients are to hear them, and envelopes for the broker.
 //!
 //! Invariant: nothing here looks inside an event's data, and nothing that came in goes out again.
