@@ -26,7 +26,7 @@ pub(crate) fn table(plan: &Plan, rounds: &[Vec<Measured>]) {
     for workload in Workload::ALL {
         println!("\nworkload {}", workload.label());
         println!(
-            "{:<36}{:>15}{:>8}{:>8}{:>14}{:>9}{:>18}",
+            "{:<36}{:>15}{:>8}{:>8}{:>14}{:>9}{:>20}",
             "",
             "CPU µs/delivery",
             "user",
@@ -60,7 +60,7 @@ fn row(rounds: &[Vec<Measured>], system: System, workload: Workload) {
     }
     let figure = |figure: fn(&Load) -> f64| median(loads.iter().map(|load| figure(load)));
     println!(
-        "{:<36}{:>15.2}{:>8.2}{:>8.2}{:>14.0}{:>9}{:>18}",
+        "{:<36}{:>15.2}{:>8.2}{:>8.2}{:>14.0}{:>9}{:>20}",
         system.label(),
         figure(Load::cpu),
         figure(|load| load.per_delivery(load.user)),
