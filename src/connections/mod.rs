@@ -14,5 +14,5 @@ pub use connection::Connection;
 pub(crate) use connection::ConnectionInfo;
 pub(crate) use frames::{Frames, WireFormat};
 pub use outbox::{CloseReason, OutboxLimits, SlowPolicy};
-pub(crate) use outbox::{Drained, Outbox};
+pub(crate) use outbox::{Drained, KEPT_FRAMES, Outbox};
 pub(crate) use registry::Connections;

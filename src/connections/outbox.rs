@@ -125,13 +125,7 @@ impl Outbox {
         let mut state = self.state.lock();
         if !state.frames.is_empty() {
             state.bytes = 0;
-            // The queue's memory goes along: an idle connection holds none.
-            let waiting = mem::take(&mut state.frames);
-            if frames.is_empty() {
-                *frames = waiting.into();
-            } else {
-                frames.extend(waiting);
-            }
+            state.move_frames(frames);
             return Poll::Ready(Drained::Frames);
         }
         state
@@ -174,6 +168,20 @@ impl Outbox {
 }
 
 impl State {
+    /// A short queue keeps its memory for the next event; that of a long one goes along.
+    fn move_frames(&mut self, frames: &mut Vec<Bytes>) {
+        if self.frames.capacity() <= KEPT_FRAMES {
+            frames.extend(self.frames.drain(..));
+            return;
+        }
+        let waiting = mem::take(&mut self.frames);
+        if frames.is_empty() {
+            *frames = waiting.into();
+        } else {
+            frames.extend(waiting);
+        }
+    }
+
     /// The first reason stays; what waits for a slow client is given up, so that it holds no memory.
     fn close(&mut self, reason: CloseReason) {
         if reason == CloseReason::Slow {
@@ -191,6 +199,9 @@ impl State {
         }
     }
 }
+
+/// Frames for which an idle connection keeps memory.
+pub(crate) const KEPT_FRAMES: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -145,13 +146,15 @@ impl Socket {
             self.decode(&unread)?;
             return Ok(true);
         }
-        let mut memory = [0; READ_BUFFER];
-        match self.poll_read(cx, &mut memory) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(read) => match read? {
-                0 => Err(Closing::without_word()),
-                n => self.decode(&memory[..n]).map(|()| true),
-            },
+        let mut memory = UNREAD;
+        let mut buffer = ReadBuf::uninit(&mut memory);
+        let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()) else {
+            return Ok(false);
+        };
+        read?;
+        match buffer.filled() {
+            [] => Err(Closing::without_word()),
+            bytes => self.decode(bytes).map(|()| true),
         }
     }
 
@@ -236,16 +239,14 @@ impl Socket {
     fn poll_goodbye(&mut self, cx: &mut Context<'_>, is_ours: bool) -> Poll<io::Result<()>> {
         ready!(self.writer.poll_write(&mut self.io, cx))?;
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        let mut memory = [0; READ_BUFFER];
-        while is_ours && ready!(self.poll_read(cx, &mut memory))? > 0 {}
+        let mut is_open = is_ours;
+        while is_open {
+            let mut memory = UNREAD;
+            let mut buffer = ReadBuf::uninit(&mut memory);
+            ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
+            is_open = !buffer.filled().is_empty();
+        }
         Poll::Ready(Ok(()))
-    }
-
-    /// Zero is the end of what the client sends.
-    fn poll_read(&mut self, cx: &mut Context<'_>, memory: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(memory);
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
-        Poll::Ready(Ok(buffer.filled().len()))
     }
 }
 
@@ -322,6 +323,7 @@ fn beats(config: &Config) -> (Duration, Duration) {
 }
 
 const PING: &[u8] = b"\x81\x012";
-const READ_BUFFER: usize = 8_192;
+/// Memory for one read: it is on the stack at every wake, so it is not worth zeroing.
+const UNREAD: [MaybeUninit<u8>; 8_192] = [const { MaybeUninit::uninit() }; 8_192];
 const GOODBYE: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(12 * 24 * 60 * 60);

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use hyper::rt::Write;
 
+use crate::connections::KEPT_FRAMES;
+
 /// Frames that are on their way, and how far the first one is.
 ///
 /// The bound is the connection's outbox, which is emptied into a writer only when that has nothing left, and for frames of
@@ -44,9 +46,9 @@ impl Writer {
         self.frames.truncate(self.next + usize::from(self.is_begun));
     }
 
-    /// Frees the memory of the queue, for the time in which nothing is written.
+    /// Frees the memory of a queue that was long, for the time in which nothing is written.
     pub(in crate::transport::engineio) fn rest(&mut self) {
-        if self.frames.is_empty() {
+        if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
             self.frames = Vec::new();
         }
     }
@@ -80,6 +82,10 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let waiting = &self.frames[self.next..];
+        if let [frame] = waiting {
+            // A plain write is cheaper in the kernel than a vectored one of one piece.
+            return Pin::new(io).poll_write(cx, frame);
+        }
         let mut slices = [IoSlice::new(&[]); SLICES];
         for (slice, frame) in slices.iter_mut().zip(waiting) {
             *slice = IoSlice::new(frame);
