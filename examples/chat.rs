@@ -18,21 +18,20 @@ use axum::response::Html;
 use axum::routing::get;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
-use wingbeat::error::Result;
+use tokio::net::TcpListener;
 use wingbeat::service::Registration;
 use wingbeat::{App, AppHandle, Memory, Params, Service};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let port: u16 = env::var("PORT")
-        .ok()
-        .map_or(Ok(3030), |port| port.parse())?;
+    let port = port()?;
     let sync_uri = env::var("SYNC_URI").unwrap_or_else(|_| "memory://chat".to_owned());
     let database = Arc::new(Memory::new());
-    let (first, second) = (
+    let nodes = [
         node("node-1", &database, &sync_uri)?,
         node("node-2", &database, &sync_uri)?,
-    );
+    ];
+    let listeners = [listen(port).await?, listen(port + 1).await?];
     println!(
         "node-1  http://127.0.0.1:{port}\nnode-2  http://127.0.0.1:{}\n",
         port + 1
@@ -41,17 +40,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "curl -H 'content-type: application/json' -d '{{\"text\":\"hi\"}}' http://127.0.0.1:{port}/messages\n"
     );
-    let served = tokio::try_join!(run(&first, port), run(&second, port + 1));
-    served
-        .map(|_| ())
-        .map_err(|error| format!("can not serve on ports {port} and {}: {error}", port + 1).into())
+    let [first, second] = listeners;
+    tokio::try_join!(run(&nodes[0], first), run(&nodes[1], second))?;
+    Ok(())
+}
+
+fn port() -> Result<u16, String> {
+    let text = env::var("PORT").unwrap_or_else(|_| "3030".to_owned());
+    let port = text
+        .parse()
+        .ok()
+        .filter(|port| (1..u16::MAX).contains(port));
+    port.ok_or_else(|| format!("PORT is '{text}', which is no port that has one above it"))
+}
+
+async fn listen(port: u16) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(("127.0.0.1", port)).await;
+    bound.map_err(|error| format!("can not listen on port {port} (PORT sets another): {error}"))
 }
 
 /// Serves a node, and tells its pages whenever its link to the other one changes.
-async fn run(app: &App, port: u16) -> io::Result<()> {
+async fn run(app: &App, listener: TcpListener) -> io::Result<()> {
     let statuses = app.sync().watch().for_each(async |_| announce(app));
     tokio::select! {
-        served = app.serve(("127.0.0.1", port)) => served,
+        served = app.serve_until_told(listener) => served,
         () = statuses.then(|()| std::future::pending()) => Ok(()),
     }
 }
@@ -101,7 +113,7 @@ impl Service for Node {
         let _ = self.0.set(app.clone());
     }
 
-    async fn find(&self, _params: &Params) -> Result<Value> {
+    async fn find(&self, _params: &Params) -> wingbeat::error::Result<Value> {
         Ok(self
             .0
             .get()

@@ -12,7 +12,7 @@ use crate::connections::{Connection, Connections};
 use crate::event::Listeners;
 use crate::hooks::{Chains, Hooks, RegisterHooks};
 use crate::service::{Entry, Method, Params, Registration, Routes, valid_event_name};
-use crate::sync::{Schemes, Sync, SyncOptions, SyncParts};
+use crate::sync::{Schemes, Sync, SyncMode, SyncOptions, SyncParts};
 use crate::tasks::Tasks;
 use crate::transport::{Entrance, engineio};
 use crate::words::nearest;
@@ -40,7 +40,6 @@ enum Source {
 }
 
 /// Says what is wrong with the parts of an app, all of it.
-#[derive(Debug)]
 pub struct BuildError(Vec<String>);
 
 impl AppBuilder {
@@ -189,12 +188,12 @@ impl AppBuilder {
         for (path, registration) in self.services {
             routes.insert(entry(&path, registration, &self.hooks));
         }
-        let paths = routes
+        let modes = routes
             .entries()
-            .map(|entry| Arc::clone(&entry.path))
+            .map(|entry| (Arc::clone(&entry.path), entry.sync_mode))
             .collect();
         App(Arc::new(Inner {
-            sync: Sync::new(parts, &self.config.name, paths, dispatch.clone()),
+            sync: Sync::new(parts, &self.config.name, modes, dispatch.clone()),
             entrance: self.entrance.opened(self.config.max_connections),
             config: self.config,
             routes,
@@ -312,6 +311,13 @@ impl fmt::Debug for AppBuilder {
     }
 }
 
+/// A `main` that returns an error shows it in this form, so it reads like the other one.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("; "))
@@ -336,6 +342,12 @@ fn entry(path: &str, registration: Registration, app_hooks: &Hooks) -> Entry {
         route_params: registration.route_params,
         publishers: registration.publishers,
         sync_context: registration.sync_context,
+        sync_mode: if path == "authentication" {
+            SyncMode::Off
+        } else {
+            registration.sync_mode
+        },
+        redacted: registration.redacted,
     }
 }
 

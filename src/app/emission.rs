@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::App;
 use crate::event::{Event, EventContext, Inner, Json, Origin};
 use crate::hooks::HookContext;
-use crate::service::{Entry, Method};
+use crate::service::{Entry, Id, Method};
 use crate::sync::Emission;
 
 impl App {
@@ -16,35 +16,31 @@ impl App {
     /// Without sync the call's own client hears its event before the answer, as with Feathers; with sync it never waits
     /// for the broker.
     pub(super) async fn emit_events(&self, context: &HookContext) {
+        let entry = context.entry();
         let Some(name) = context
             .event
             .as_ref()
-            .filter(|name| is_automatic(context.entry(), name))
+            .filter(|name| is_automatic(entry, name))
         else {
             return;
         };
-        let is_synced = context.is_synced() && is_synced(context.entry(), name);
-        let events: Vec<Emission> = elements(context)
-            .map(|(data, public)| Emission {
-                event: event(context, name, data, public),
-                is_synced,
-            })
-            .collect();
-        self.0.sync.emit(events).await;
+        let is_synced = context.is_synced() && is_synced(entry, name);
+        let id = context.id.as_ref().map(Id::to_json);
+        let shared = EventContext::local(context.method(), id, context.extra_fields());
+        let emission = |(data, public)| {
+            let event = event(entry, name, Some(shared.clone()), (data, public));
+            Emission { event, is_synced }
+        };
+        let emissions = elements(context).map(emission).collect();
+        self.0.sync.emit(emissions).await;
     }
 
     /// Sends an event without a call; arrays go out as one event (§3.3).
     pub(super) fn emit_by_hand(&self, entry: &Arc<Entry>, name: &str, data: Value) {
+        let public = redacted(entry, &data);
         let data = Json::from(data);
-        let event = Event::new(Inner {
-            path: Arc::clone(&entry.path),
-            name: name.into(),
-            public: data.clone(),
-            data,
-            context: None,
-            origin: Origin::Local,
-            happened: None,
-        });
+        let public = public.unwrap_or_else(|| data.clone());
+        let event = event(entry, &name.into(), None, (data, public));
         self.0.sync.emit_now(vec![Emission {
             event,
             is_synced: is_synced(entry, name),
@@ -52,18 +48,19 @@ impl App {
     }
 }
 
-fn event(context: &HookContext, name: &Arc<str>, data: Json, public: Json) -> Event {
-    let id = context.id.as_ref().map(crate::service::Id::to_json);
+/// Makes an event from what listeners of this node get and what everybody else gets.
+fn event(
+    entry: &Entry,
+    name: &Arc<str>,
+    context: Option<EventContext>,
+    (data, public): (Json, Json),
+) -> Event {
     Event::new(Inner {
-        path: Arc::clone(&context.entry().path),
+        path: Arc::clone(&entry.path),
         name: Arc::clone(name),
         data,
         public,
-        context: Some(EventContext::local(
-            context.method(),
-            id,
-            context.extra_fields(),
-        )),
+        context,
         origin: Origin::Local,
         happened: None,
     })
@@ -80,7 +77,9 @@ fn elements(context: &HookContext) -> impl Iterator<Item = (Json, Json)> {
     let is_array = matches!(context.result, Some(Value::Array(_)));
     results.iter().enumerate().map(move |(at, result)| {
         let data = Json::from(result);
-        let public = dispatch.map(|dispatch| Json::from(part(dispatch, at, is_array)));
+        let own = dispatch.map(|dispatch| part(dispatch, at, is_array));
+        let public =
+            redacted(context.entry(), own.unwrap_or(result)).or_else(|| own.map(Json::from));
         (data.clone(), public.unwrap_or(data))
     })
 }
@@ -93,13 +92,37 @@ fn part(dispatch: &Value, at: usize, is_array: bool) -> &Value {
     })
 }
 
+/// Takes the properties out that the service names; `None` when it names none.
+fn redacted(entry: &Entry, data: &Value) -> Option<Json> {
+    (!entry.redacted.is_empty()).then(|| {
+        let mut data = data.clone();
+        redact(&mut data, &entry.redacted);
+        data.into()
+    })
+}
+
+fn redact(data: &mut Value, properties: &[Arc<str>]) {
+    match data {
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|element| redact(element, properties)),
+        Value::Object(object) => {
+            object.retain(|name, _| !properties.iter().any(|property| **property == **name));
+            object
+                .values_mut()
+                .for_each(|value| redact(value, properties));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// An event that the service lists as custom is never sent automatically.
 fn is_automatic(entry: &Entry, name: &str) -> bool {
     !entry.custom_events.iter().any(|custom| &**custom == name)
 }
 
-/// Only standard and custom events leave the process, and none of the authentication service.
+/// Only standard and custom events leave the process.
 fn is_synced(entry: &Entry, name: &str) -> bool {
     let is_known = Method::EVENTS.contains(&name) || !is_automatic(entry, name);
-    is_known && &*entry.path != "authentication"
+    is_known && entry.sync_mode.sends()
 }

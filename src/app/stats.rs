@@ -30,6 +30,8 @@ pub struct AppStats {
     pub listener_panics: u64,
     /// Panics of publishers; their events reached no client.
     pub publisher_panics: u64,
+    /// Reads of publishers for fields that do not leave the node of the call.
+    pub not_synced: u64,
     /// Panics of sync taps.
     pub tap_panics: u64,
     /// Panics of calls and of the node's own tasks.
@@ -41,6 +43,10 @@ impl App {
     #[must_use]
     pub fn stats(&self) -> AppStats {
         let (connections, sockets) = (self.connections(), self.engineio());
+        let not_synced = self
+            .routes()
+            .entries()
+            .map(|entry| entry.publishers.not_synced());
         let services = self
             .routes()
             .entries()
@@ -57,6 +63,7 @@ impl App {
             ignored_messages: sockets.ignored_events(),
             listener_panics: self.0.listeners.panics(),
             publisher_panics: self.0.publishers.panics() + services.sum::<u64>(),
+            not_synced: self.0.publishers.not_synced() + not_synced.sum::<u64>(),
             tap_panics: self.0.sync.taps().panics(),
             task_panics: self.0.calls.panics() + self.0.tasks.panics(),
         }

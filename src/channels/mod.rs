@@ -11,6 +11,6 @@ mod registry;
 
 pub(crate) use dispatch::Dispatch;
 pub(crate) use publisher::Publishers;
-pub use publisher::{Audience, Publication};
+pub use publisher::{Audience, NotSynced, Publication};
 pub(crate) use registry::is_truthy;
 pub use registry::{Channel, Channels};

@@ -14,40 +14,80 @@ use crate::event::{Event, Json};
 
 /// An event as a publisher sees it: the same on every node, its origin included.
 #[derive(Debug)]
-pub struct Publication<'a>(&'a Event);
+pub struct Publication<'a> {
+    event: &'a Event,
+    not_synced: &'a AtomicU64,
+}
+
+/// Says that a publisher read a field that does not leave the node on which the event happened.
+///
+/// It fails on every node alike, the origin included: what worked there alone would leave out clients of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotSynced {
+    path: String,
+    field: String,
+}
 
 impl Publication<'_> {
     /// Returns the path of the service, as it was registered.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.0.path()
+        self.event.path()
     }
 
     /// Returns the event's name.
     #[must_use]
     pub fn event(&self) -> &str {
-        self.0.name()
+        self.event.name()
     }
 
     /// Returns what clients get: the element of the call's `dispatch` or result.
     #[must_use]
     pub fn data(&self) -> &Value {
-        self.0.public_data().value()
+        self.event.public_data().value()
     }
 
     /// Returns the method of the call; custom events have none.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
-        self.0.context()?.method()
+        self.event.context()?.method()
     }
 
     /// Returns a field of the call's context: `id`, or one that the service's
     /// [`sync_context`](crate::service::Registration::sync_context) lets out.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&Value> {
-        self.0.context()?.field(name)
+    ///
+    /// # Errors
+    /// `NotSynced`, which names the line to add, for a field that does not leave the node. It is counted.
+    pub fn field(&self, name: &str) -> Result<&Value, NotSynced> {
+        let field = self.event.context().and_then(|context| context.field(name));
+        field.ok_or_else(|| self.not_synced(name))
+    }
+
+    fn not_synced(&self, name: &str) -> NotSynced {
+        let error = NotSynced {
+            path: self.path().to_owned(),
+            field: name.to_owned(),
+        };
+        let count = self.not_synced.fetch_add(1, Ordering::Relaxed);
+        if count.is_multiple_of(1_000) {
+            tracing::warn!(%error, "a publisher reads what is not synced");
+        }
+        error
     }
 }
+
+impl fmt::Display for NotSynced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, field } = self;
+        write!(
+            f,
+            "'{field}' of '{path}' does not leave the node of the call: add it with \
+             `Registration::sync_context(|context| Map::from_iter([(\"{field}\".to_owned(), …)]))`"
+        )
+    }
+}
+
+impl std::error::Error for NotSynced {}
 
 /// The channels that hear an event; made from one channel, several, an `Option` or `()`.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +130,7 @@ type Publisher = Arc<dyn Fn(&Publication<'_>, &Channels) -> Audience + Send + Sy
 pub(crate) struct Publishers {
     by_event: HashMap<Option<Arc<str>>, Publisher>,
     panics: Arc<AtomicU64>,
+    not_synced: Arc<AtomicU64>,
 }
 
 impl Publishers {
@@ -113,6 +154,11 @@ impl Publishers {
         self.panics.load(Ordering::Relaxed)
     }
 
+    /// Returns how often a publisher read a field that is not synced.
+    pub(crate) fn not_synced(&self) -> u64 {
+        self.not_synced.load(Ordering::Relaxed)
+    }
+
     /// Sends an event to the connections that its publisher picks: this level's first, then the one of `outer`
     /// (feathers.md §4.2). Returns how many connections got it.
     pub(crate) fn publish(&self, outer: &Self, event: &Event, channels: &Channels) -> usize {
@@ -122,9 +168,11 @@ impl Publishers {
         let Some((level, publisher)) = level else {
             return 0;
         };
-        let audience = catch_unwind(AssertUnwindSafe(|| {
-            publisher(&Publication(event), channels)
-        }));
+        let publication = Publication {
+            event,
+            not_synced: &level.not_synced,
+        };
+        let audience = catch_unwind(AssertUnwindSafe(|| publisher(&publication, channels)));
         audience.map_or_else(
             |_| level.panicked(event),
             |audience| send(event, &audience.0),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{AnyService, Method, Service};
 use crate::channels::{Audience, Channels, Publication, Publishers};
 use crate::hooks::{HookContext, Hooks, RegisterHooks};
+use crate::sync::SyncMode;
 
 /// Names the fields of a call that leave the process with its events, besides the standard ones.
 pub(crate) type SyncContext = Arc<dyn Fn(&HookContext) -> Map<String, Value> + Send + Sync>;
@@ -36,6 +37,8 @@ pub struct Registration {
     pub(crate) hooks: Hooks,
     pub(crate) publishers: Publishers,
     pub(crate) sync_context: Option<SyncContext>,
+    pub(crate) sync_mode: SyncMode,
+    pub(crate) redacted: Vec<Arc<str>>,
 }
 
 impl Registration {
@@ -50,6 +53,8 @@ impl Registration {
             hooks: Hooks::default(),
             publishers: Publishers::default(),
             sync_context: None,
+            sync_mode: SyncMode::default(),
+            redacted: Vec::new(),
         }
     }
 
@@ -105,6 +110,20 @@ impl Registration {
         F: Fn(&HookContext) -> Map<String, Value> + Send + Sync + 'static,
     {
         self.sync_context = Some(Arc::new(fields));
+        self
+    }
+
+    /// Sets whether the service's events leave this node and whether those of other nodes come in; both, by default. The
+    /// service at `authentication` is always [`SyncMode::Off`].
+    pub fn sync(mut self, mode: SyncMode) -> Self {
+        self.sync_mode = mode;
+        self
+    }
+
+    /// Names properties that no client is to see: they are taken out of the data of events, at every depth, before it goes to
+    /// clients and to other nodes. Answers to calls and listeners of this node still have them; a `dispatch` serves there.
+    pub fn redact<'a>(mut self, properties: impl IntoIterator<Item = &'a str>) -> Self {
+        self.redacted = shared(properties);
         self
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{AnyService, Id, SyncContext};
 use crate::channels::Publishers;
 use crate::hooks::Chains;
+use crate::sync::SyncMode;
 
 /// One registered service with all that belongs to it.
 pub(crate) struct Entry {
@@ -21,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) chains: Chains,
     pub(crate) publishers: Publishers,
     pub(crate) sync_context: Option<SyncContext>,
+    pub(crate) sync_mode: SyncMode,
+    pub(crate) redacted: Vec<Arc<str>>,
 }
 
 impl Entry {
@@ -197,6 +200,8 @@ mod tests {
                 route_params: Map::from_iter([("preset".to_owned(), json!("yes"))]),
                 publishers: Publishers::default(),
                 sync_context: None,
+                sync_mode: SyncMode::default(),
+                redacted: Vec::new(),
             });
         }
         routes

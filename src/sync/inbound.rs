@@ -1,7 +1,8 @@
 //! Sync-in: from a peer's envelope to an event.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::SyncMode;
 use super::delivery::Release;
 use super::envelope::Envelope;
 use super::quarantine::{Quarantine, Reason};
@@ -17,16 +19,23 @@ use crate::event::{Event, EventContext, Inner, Json, Origin};
 /// Turns envelopes into events.
 #[derive(Debug)]
 pub(super) struct Inbound {
-    known_paths: HashSet<Arc<str>>,
+    modes: HashMap<Arc<str>, SyncMode>,
+    unheard: AtomicU64,
     pub(super) quarantine: Quarantine,
 }
 
 impl Inbound {
-    pub(super) fn new(known_paths: HashSet<Arc<str>>) -> Self {
+    pub(super) fn new(modes: HashMap<Arc<str>, SyncMode>) -> Self {
         Self {
-            known_paths,
+            modes,
+            unheard: AtomicU64::new(0),
             quarantine: Quarantine::default(),
         }
+    }
+
+    /// Returns how many events were for services that receive none.
+    pub(super) fn unheard(&self) -> u64 {
+        self.unheard.load(Ordering::Relaxed)
     }
 
     /// Makes the event of a wingbeat node.
@@ -53,20 +62,26 @@ impl Inbound {
         origin: Origin,
         happened: Option<Instant>,
     ) -> Option<Event> {
-        let Some(path) = self.known_paths.get(&envelope.path).cloned() else {
+        let Some((path, mode)) = self.modes.get_key_value(&envelope.path) else {
+            let path = envelope.path;
             self.quarantine.put(
                 Reason::UnknownService,
-                format_args!("service '{}'", envelope.path),
+                format_args!("service '{path}'"),
+                &envelope.data,
             );
             return None;
         };
+        if !mode.receives() {
+            self.unheard.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         let data = Json::from_valid_text(envelope.data.clone());
         let public = envelope
             .context
             .as_ref()
             .and_then(|context| public_data(&envelope.data, context));
         Some(Event::new(Inner {
-            path,
+            path: Arc::clone(path),
             name: envelope.event,
             public: public.map_or_else(|| data.clone(), Json::from_valid_text),
             data,

@@ -30,7 +30,7 @@ mod supervisor;
 mod taps;
 mod uri;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,9 +45,9 @@ use wingbeat_adapter::{ErrorKind, LinkOptions, SyncAdapter, SyncError};
 pub use delivery::{
     Gap, GapReason, NodeId, Origin as GapOrigin, PeerStats, Stats as DeliveryStats, Status,
 };
-pub use options::{Codec, Delivery, SyncOptions};
+pub use options::{Codec, Delivery, SyncMode, SyncOptions};
 pub(crate) use outbound::Emission;
-pub use quarantine::Reason;
+pub use quarantine::{Quarantined, Reason};
 pub(crate) use taps::Taps;
 pub(crate) use uri::Schemes;
 
@@ -91,6 +91,8 @@ pub struct SyncStats {
     pub oversize: u64,
     /// Messages that could not be used, by reason.
     pub quarantine: BTreeMap<Reason, u64>,
+    /// Events of other nodes for services that receive none.
+    pub unheard: u64,
     /// Gaps that came faster than the app's own code could be told of them.
     pub gaps_untold: u64,
     /// The most events that ever waited for this node's own clients.
@@ -104,11 +106,11 @@ impl Sync {
     pub(crate) fn new(
         parts: Option<SyncParts>,
         name: &str,
-        paths: HashSet<Arc<str>>,
+        modes: HashMap<Arc<str>, SyncMode>,
         dispatch: Dispatch,
     ) -> Self {
         let linked = parts.map(|parts| Linked {
-            shell: Arc::new(Shell::new(name, &parts.options, paths, dispatch.clone())),
+            shell: Arc::new(Shell::new(name, &parts.options, modes, dispatch.clone())),
             parts: Arc::new(parts),
             name: name.into(),
             last_error: Arc::default(),
@@ -174,6 +176,7 @@ impl Sync {
         SyncStats {
             oversize: shell.outbound.oversize(),
             quarantine: shell.inbound.quarantine.counts(),
+            unheard: shell.inbound.unheard(),
             gaps_untold: shell.gaps_dropped(),
             dispatch_peak: self.dispatch.peak(),
             delivery: shell.stats(),
@@ -186,6 +189,15 @@ impl Sync {
         self.linked
             .as_ref()
             .map(|linked| linked.shell.peers())
+            .unwrap_or_default()
+    }
+
+    /// Returns the last messages that could not be used, the oldest first; at most 64, with secrets masked.
+    #[must_use]
+    pub fn quarantine(&self) -> Vec<Quarantined> {
+        self.linked
+            .as_ref()
+            .map(|linked| linked.shell.inbound.quarantine.last())
             .unwrap_or_default()
     }
 

@@ -41,6 +41,31 @@ pub enum Delivery {
     LocalFirst,
 }
 
+/// Which way a service's events go between nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncMode {
+    /// They leave this node, and those of other nodes come in.
+    #[default]
+    Both,
+    /// They leave this node only; those of other nodes are counted and dropped.
+    Send,
+    /// Those of other nodes come in; this node's own stay with its own clients.
+    Receive,
+    /// Each node's stay on it.
+    Off,
+}
+
+impl SyncMode {
+    pub(crate) fn sends(self) -> bool {
+        matches!(self, Self::Both | Self::Send)
+    }
+
+    pub(crate) fn receives(self) -> bool {
+        matches!(self, Self::Both | Self::Receive)
+    }
+}
+
 /// The encoding of envelopes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! The delivery core behind its lock, and what its outputs lead to.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use super::envelope::Envelope;
 use super::inbound::Inbound;
 use super::outbound::{Emission, Outbound};
 use super::quarantine::Reason;
-use super::{Delivery, SyncOptions};
+use super::{Delivery, SyncMode, SyncOptions};
 use crate::channels::Dispatch;
 use crate::event::Event;
 
@@ -56,7 +56,7 @@ impl Shell {
     pub(super) fn new(
         name: &str,
         options: &SyncOptions,
-        known_paths: HashSet<Arc<str>>,
+        modes: HashMap<Arc<str>, SyncMode>,
         dispatch: Dispatch,
     ) -> Self {
         let orders = Orders {
@@ -67,7 +67,7 @@ impl Shell {
             core: Mutex::new(Core::new(config(name, options), Time::default())),
             built: Instant::now(),
             outbound: Outbound::new(options),
-            inbound: Inbound::new(known_paths),
+            inbound: Inbound::new(modes),
             dispatch,
             status: watch::Sender::new(Status::Connecting),
             was_ready: AtomicBool::new(false),
@@ -195,9 +195,11 @@ impl Shell {
             body,
         } = quarantined;
         let path = body.as_ref().map_or("", |body| &*body.path);
+        let data = body.as_ref().map_or(&[][..], |body| &body.data);
         self.inbound.quarantine.put(
             reason_of(*reason),
             format_args!("node {node}, seq {seq:?}, service '{path}'"),
+            data,
         );
     }
 }

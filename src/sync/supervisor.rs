@@ -175,11 +175,11 @@ impl Supervisor {
         match incoming {
             Incoming::Message { payload, .. } => match decode(&payload, self.options.max_payload) {
                 Ok(message) => self.shell.handle(Input::Received { link, message }),
-                Err(reason) => self
-                    .shell
-                    .inbound
-                    .quarantine
-                    .put(reason, format_args!("{} bytes", payload.len())),
+                Err(reason) => self.shell.inbound.quarantine.put(
+                    reason,
+                    format_args!("{} bytes", payload.len()),
+                    &payload,
+                ),
             },
             Incoming::Lost(n) => self.shell.handle(Input::Lost { link, n }),
             other => tracing::warn!(?other, "the adapter yields what this version does not know"),

@@ -23,12 +23,13 @@ use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
 
 use axum::BoxError;
+use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use tower::Service;
 
 pub use entrance::ClientAddr;
@@ -108,12 +109,23 @@ async fn route(app: &App, request: Request<Body>) -> Response {
         return rest::answer(app, route, request).await;
     }
     match app.entrance().fallback() {
-        Some(mut router) => router
-            .call(request)
-            .await
-            .unwrap_or_else(|never| match never {}),
+        Some(router) => fall_back(app, router, request).await,
         None => rest::not_found(app, request).await,
     }
+}
+
+/// Lets the app's own routes answer; where they have none, the answer is the usual one and not an empty page.
+async fn fall_back(app: &App, mut router: Router, request: Request<Body>) -> Response {
+    let uri = request.uri().clone();
+    let response = router
+        .call(request)
+        .await
+        .unwrap_or_else(|never| match never {});
+    if response.status() == StatusCode::NOT_FOUND && response.body().size_hint().exact() == Some(0)
+    {
+        return rest::unknown_url(app, &uri);
+    }
+    response
 }
 
 fn panicked() -> Response {

@@ -11,7 +11,7 @@ mod response;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::Request;
+use http::{Request, Uri};
 use serde_json::json;
 
 use crate::app::App;
@@ -33,9 +33,14 @@ pub(super) async fn not_found(app: &App, request: Request<Body>) -> Response {
     if compat && let Err(error) = body::read(&parts.headers, body, app.config()).await {
         return response::error(&error, compat);
     }
-    let url = parts.uri.path_and_query().map_or("", |url| url.as_str());
+    unknown_url(app, &parts.uri)
+}
+
+/// Says that nobody knows a URL.
+pub(super) fn unknown_url(app: &App, uri: &Uri) -> Response {
+    let url = uri.path_and_query().map_or("", |url| url.as_str());
     let error = Error::not_found("Page not found").with_data(json!({ "url": url }));
-    response::error(&error, compat)
+    response::error(&error, app.config().feathers_compat)
 }
 
 /// Express reads the body before it looks at the verb, so a bad body is the first thing that can be wrong.

@@ -9,7 +9,7 @@ use wingbeat::event::Origin;
 use wingbeat::hooks::RegisterHooks;
 use wingbeat::service::Registration;
 use wingbeat::stores::Multi;
-use wingbeat::sync::{Delivery, Status, SyncOptions};
+use wingbeat::sync::{Delivery, Status, SyncMode, SyncOptions};
 use wingbeat::{App, AppBuilder, Memory, Method};
 use wingbeat_adapter::MemoryBroker;
 
@@ -258,6 +258,102 @@ async fn events_of_unknown_services_are_counted_and_cost_nothing_else() {
     assert_eq!(
         json!(b.app.sync().stats())["quarantine"],
         json!({ "unknown_service": 1 })
+    );
+    assert_eq!(b.app.sync().quarantine()[0].what, "service 'rooms'");
+}
+
+#[tokio::test]
+async fn a_service_can_send_only_receive_only_or_stay_here() {
+    let broker = MemoryBroker::new();
+    let rooms = |mode| Registration::new(Memory::new()).sync(mode);
+    let a = node(
+        builder("a")
+            .service("rooms", rooms(SyncMode::Send))
+            .sync(broker.clone()),
+    )
+    .await;
+    let b = node(
+        builder("b")
+            .service("rooms", rooms(SyncMode::Receive))
+            .sync(broker),
+    )
+    .await;
+    eventually("both know each other", || {
+        !a.app.sync().peers().is_empty() && !b.app.sync().peers().is_empty()
+    })
+    .await;
+    let heard: Heard = Heard::default();
+    let noted = Arc::clone(&heard);
+    b.app.service("rooms").on_any("created", move |event| {
+        noted.lock().push((
+            format!("{:?}", event.origin()),
+            String::new(),
+            event.data().value()["name"].clone(),
+        ));
+    });
+    b.app
+        .service("rooms")
+        .create(json!({ "name": "stays" }))
+        .await
+        .unwrap();
+    a.app
+        .service("rooms")
+        .create(json!({ "name": "leaves" }))
+        .await
+        .unwrap();
+    eventually("b hears both", || heard.lock().len() == 2).await;
+    assert_eq!(b.app.sync().stats().delivery.synced, 0);
+    assert_eq!(a.app.sync().stats().delivery.synced, 1);
+}
+
+#[tokio::test]
+async fn redacted_properties_reach_no_other_node() {
+    let broker = MemoryBroker::new();
+    let users = || Registration::new(Memory::new()).redact(["password"]);
+    let a = node(
+        App::builder()
+            .name("a")
+            .service("messages", users())
+            .sync(broker.clone()),
+    )
+    .await;
+    let b = node(
+        App::builder()
+            .name("b")
+            .service("messages", users())
+            .sync(broker),
+    )
+    .await;
+    eventually("b knows a", || !b.app.sync().peers().is_empty()).await;
+    let data = json!({ "text": "x", "password": "p", "links": [{ "password": "q", "at": 1 }] });
+    let answer = a
+        .app
+        .service("messages")
+        .create(data.clone())
+        .await
+        .unwrap();
+    assert_eq!(answer["password"], "p", "the caller still has it");
+    assert_eq!(
+        b.hears(1).await[0].2,
+        json!({ "text": "x", "links": [{ "at": 1 }], "id": 0 })
+    );
+}
+
+#[tokio::test]
+async fn a_publisher_that_reads_what_is_not_synced_fails_on_the_origin_too() {
+    let messages = Registration::new(Memory::new()).publish(|event, channels| {
+        let error = event.field("tenant").unwrap_err();
+        assert!(error.to_string().contains("sync_context"), "{error}");
+        channels.channel("everybody")
+    });
+    let app = App::builder()
+        .service("messages", messages)
+        .build()
+        .unwrap();
+    app.service("messages").create(json!({})).await.unwrap();
+    assert_eq!(
+        (app.stats().not_synced, app.stats().publisher_panics),
+        (1, 0)
     );
 }
 

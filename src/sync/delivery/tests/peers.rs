@@ -125,6 +125,32 @@ fn all_or_gap_no_hole_is_given_up_while_a_link_is_down_or_a_peer_is_silent_or_de
     assert_eq!(seqs(&mut rig), [0, 1]);
 }
 
+/// A broker that was frozen can deliver a hello late, which says nothing about the time before.
+#[test]
+fn one_hello_after_a_long_silence_does_not_end_a_hole() {
+    let mut rig = acquainted();
+    rig.event(A, 1);
+    rig.pass(secs(40.0));
+    rig.hello(hello(A, 0, Some(1)));
+    rig.pass(secs(1.0));
+    assert!(rig.gaps().is_empty());
+    rig.again(A, 0);
+    assert_eq!(seqs(&mut rig), [0, 1]);
+}
+
+#[test]
+fn a_hole_does_not_count_time_for_which_we_have_no_proof_of_our_own() {
+    let mut rig = acquainted();
+    rig.event(A, 1);
+    for half in 0..21 {
+        rig.echoes_hello = half < 15;
+        rig.hello(hello(A, 0, Some(1)));
+        rig.pass(secs(0.5));
+    }
+    assert_eq!(rig.core.status, Status::Degraded);
+    assert!(rig.gaps().is_empty());
+}
+
 #[test]
 fn a_new_link_of_either_end_gives_a_hole_its_full_time() {
     let mut rig = acquainted();
