@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use url::Url;
+use url::{Position, Url};
 use wingbeat_adapter::{MemoryBroker, SyncAdapter, SyncError};
 
 use super::options::unknown;
@@ -41,8 +41,9 @@ impl Schemes {
 
     /// Opens the adapter of a URI. The options of sync itself are taken out of the query, the adapter sees the others.
     pub(crate) fn open(&self, uri: &str, mut options: SyncOptions) -> Result<SyncParts, String> {
+        let (uri, hosts) = cut_hosts(uri);
         let mut url =
-            Url::parse(uri).map_err(|error| format!("the sync URI can not be read: {error}"))?;
+            Url::parse(&uri).map_err(|error| format!("the sync URI can not be read: {error}"))?;
         let scheme = self
             .0
             .get(url.scheme())
@@ -55,16 +56,13 @@ impl Schemes {
             } else if SyncOptions::IN_URI.contains(&name.as_str()) {
                 options.set(&name, &value)?;
             } else {
-                return Err(unknown(
-                    &format!("option of {}://", url.scheme()),
-                    &name,
-                    &scheme.known(),
-                ));
+                return Err(scheme.unknown_option(&url, &name));
             }
         }
+        check_node_peers(url.scheme(), &theirs, &options)?;
         set_query(&mut url, &theirs);
-        let adapter =
-            (scheme.adapter)(url.as_str()).map_err(|error| describe(url.scheme(), &error))?;
+        let uri = put_hosts(url.as_str(), hosts);
+        let adapter = (scheme.adapter)(&uri).map_err(|error| describe(url.scheme(), &error))?;
         Ok(SyncParts::new(adapter, options))
     }
 
@@ -98,6 +96,20 @@ impl Scheme {
             .copied()
             .collect()
     }
+
+    /// Does not quote an option that may be the rest of a password which was not escaped.
+    fn unknown_option(&self, url: &Url, name: &str) -> String {
+        let known = self.known();
+        let tail = &url[Position::AfterPort..];
+        if tail.contains(['@', '#']) || tail.contains("password=") {
+            let known = known.join(", ");
+            return format!(
+                "the sync URI has an unknown option, or a password in which / ? # @ : % or & is not percent-encoded \
+                 (known: {known})"
+            );
+        }
+        unknown(&format!("option of {}://", url.scheme()), name, &known)
+    }
 }
 
 impl Default for Schemes {
@@ -108,7 +120,7 @@ impl Default for Schemes {
             Ok(Arc::new(MemoryBroker::named(name)))
         });
         #[cfg(feature = "redis")]
-        for scheme in ["redis", "rediss"] {
+        for scheme in wingbeat_redis::SCHEMES {
             schemes.register(scheme, wingbeat_redis::OPTIONS, |uri| {
                 Ok(Arc::new(wingbeat_redis::RedisAdapter::from_uri(uri)?))
             });
@@ -121,6 +133,46 @@ impl fmt::Debug for Schemes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
+}
+
+/// Takes all hosts but the first out of a list of hosts, which a URL can not have: `,b:1` of `redis+cluster://a,b:1/0`.
+fn cut_hosts(uri: &str) -> (String, &str) {
+    let (start, end) = authority(uri);
+    let start = uri[start..end].rfind('@').map_or(start, |at| start + at);
+    let comma = uri[start..end].find(',').map_or(end, |at| start + at);
+    (
+        format!("{}{}", &uri[..comma], &uri[end..]),
+        &uri[comma..end],
+    )
+}
+
+fn put_hosts(uri: &str, hosts: &str) -> String {
+    let (_, end) = authority(uri);
+    format!("{}{hosts}{}", &uri[..end], &uri[end..])
+}
+
+/// Where the part between `//` and the path begins and ends.
+fn authority(uri: &str) -> (usize, usize) {
+    let start = uri.find("://").map_or(uri.len(), |at| at + 3);
+    let end = uri[start..].find(['/', '?', '#']);
+    (start, end.map_or(uri.len(), |at| start + at))
+}
+
+/// Node processes subscribe in the classic way; on a cluster they would never hear a sharded topic, and nobody would know.
+fn check_node_peers(
+    scheme: &str,
+    pairs: &[(String, String)],
+    options: &SyncOptions,
+) -> Result<(), String> {
+    let is_classic = pairs
+        .iter()
+        .any(|(name, value)| name == "pubsub" && value == "classic");
+    if scheme.ends_with("+cluster") && !options.node_peers.is_empty() && !is_classic {
+        return Err(format!(
+            "node_peers needs 'pubsub=classic' in the query of {scheme}://"
+        ));
+    }
+    Ok(())
 }
 
 fn set_query(url: &mut Url, pairs: &[(String, String)]) {
@@ -141,7 +193,14 @@ fn describe(scheme: &str, error: &SyncError) -> String {
 }
 
 /// Schemes that a feature of this crate enables.
-const FEATURES: [(&str, &str); 2] = [("redis", "redis"), ("rediss", "redis")];
+const FEATURES: [(&str, &str); 6] = [
+    ("redis", "redis"),
+    ("rediss", "redis"),
+    ("redis+sentinel", "redis"),
+    ("rediss+sentinel", "redis"),
+    ("redis+cluster", "redis"),
+    ("rediss+cluster", "redis"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -179,6 +238,17 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "redis")]
+    fn node_peers_on_a_cluster_need_classic_topics() {
+        let mut options = SyncOptions::default();
+        options.node_peers.push("messages".to_owned());
+        let open = |uri| Schemes::default().open(uri, options.clone()).map(|_| ());
+        let error = open("redis+cluster://a:1,b:2").unwrap_err();
+        assert!(error.contains("pubsub=classic"), "{error}");
+        assert_eq!(open("redis+cluster://a:1,b:2?pubsub=classic"), Ok(()));
+    }
+
+    #[test]
     fn options_of_sync_are_read_from_the_uri() {
         let parts = Schemes::default()
             .open(
@@ -188,6 +258,69 @@ mod tests {
             .unwrap();
         assert_eq!(parts.options.key, "k");
         assert_eq!(parts.options.delivery, super::super::Delivery::LocalFirst);
+    }
+
+    /// What reaches the adapter of a URI.
+    fn passed_on(uri: &str) -> Result<String, String> {
+        let seen = Arc::new(parking_lot::Mutex::new(String::new()));
+        let mut schemes = Schemes(BTreeMap::new());
+        let copy = Arc::clone(&seen);
+        schemes.register("many", &["theirs", "password"], move |uri| {
+            uri.clone_into(&mut copy.lock());
+            Ok(Arc::new(MemoryBroker::new()))
+        });
+        schemes.open(uri, SyncOptions::default())?;
+        let seen = seen.lock().clone();
+        Ok(seen)
+    }
+
+    #[test]
+    fn a_list_of_hosts_reaches_the_adapter_as_it_was_written() {
+        for uri in [
+            "many://a",
+            "many://a:1,b:2,[::1]:3/service/0",
+            "many://u,v:p%40,q@a,b?theirs=1",
+            "many://a,b",
+        ] {
+            assert_eq!(passed_on(uri).as_deref(), Ok(uri));
+        }
+        let both = passed_on("many://a,b/s?key=k&theirs=1").unwrap();
+        assert_eq!(both, "many://a,b/s?theirs=1");
+    }
+
+    #[test]
+    fn a_password_that_was_not_escaped_is_not_shown() {
+        for uri in [
+            "many://u:7?hush@a",
+            "many://u:7,b?hush@a",
+            "many://u:7?hush#@a",
+            "many://a?password=x&hush",
+            "many://u:hush/hush@a",
+            "many://u:hush,hush:hush",
+        ] {
+            if let Err(text) = passed_on(uri) {
+                assert!(!text.contains("hush"), "{uri}: {text}");
+            }
+        }
+        assert!(passed_on("many://u:7?hush@a").is_err());
+    }
+
+    #[test]
+    #[cfg(feature = "redis")]
+    fn every_scheme_of_redis_is_known_and_names_its_own_mistakes() {
+        for (uri, part) in [
+            ("redis+sentinel://a:1,b:2", "begins with the service's name"),
+            ("rediss+sentinel://a:1,b:x/s", "invalid port number"),
+            ("redis+cluster://a,b/3", "has only database 0"),
+            ("rediss+cluster://a,b?pubsub=x", "sharded or classic"),
+            ("redis+clusters://a,b", "did you mean 'redis+cluster://'?"),
+        ] {
+            let text = problem(uri);
+            assert!(text.contains(part), "{uri}: {text}");
+        }
+        for uri in ["redis+sentinel://a,b/s?key=k", "redis+cluster://a,b?key=k"] {
+            assert!(Schemes::default().open(uri, SyncOptions::default()).is_ok());
+        }
     }
 
     #[test]

@@ -1,26 +1,72 @@
 //! Maps the library's errors to ours, arm by arm, because the supervisor decides from the kind alone.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{ErrorKind as RedisKind, RedisError, ServerError};
 use wingbeat_adapter::{ErrorKind, SyncError};
 
+use crate::config::{Address, wrong};
+
 /// A link that could not be opened.
-pub(crate) fn connect_failed(error: RedisError, address: &str) -> SyncError {
+pub(crate) fn connect_failed(error: RedisError, address: &Address) -> SyncError {
     let context = format!("cannot open a link to Redis at {address}");
     SyncError::new(kind_of(&error), context).caused_by(error)
+}
+
+/// A sentinel or a server of a cluster that could not be asked.
+pub(crate) fn ask_failed(error: RedisError, address: &Address, what: &str) -> SyncError {
+    let is_stranger = error.detail().is_some_and(|text| {
+        text.starts_with("unknown command") || text.starts_with("This instance has cluster support")
+    });
+    if is_stranger {
+        return wrong(format!("what answers at {address} is not a {what}")).caused_by(error);
+    }
+    let context = format!("cannot ask the {what} at {address}");
+    SyncError::new(kind_of(&error), context).caused_by(error)
+}
+
+/// An answer that names nobody, though it may name somebody later.
+pub(crate) fn nobody(context: String) -> SyncError {
+    SyncError::new(ErrorKind::Unavailable, context)
+}
+
+/// Refused although the server takes publishes: it shows them to its own subscribers and to nobody else, so a node
+/// would hear itself and believe that all is well. Transient, because ranks change.
+pub(crate) fn is_replica(address: &Address) -> SyncError {
+    let context =
+        format!("Redis at {address} is a replica: what is published there reaches no peer");
+    SyncError::new(ErrorKind::Unavailable, context)
+}
+
+pub(crate) fn is_sentinel(address: &Address) -> SyncError {
+    wrong(format!(
+        "what answers at {address} is a sentinel, which is reached by redis+sentinel://"
+    ))
+}
+
+/// Nobody answers, neither yes nor no.
+pub(crate) fn is_silent(place: impl Display, limit: Duration) -> SyncError {
+    let context = format!("Redis at {place} does not answer within {limit:?}");
+    SyncError::new(ErrorKind::Unavailable, context)
+}
+
+/// One of a link's connections that failed, which ends the link.
+pub(crate) fn line_failed(error: RedisError, name: &str) -> SyncError {
+    let context = format!("the {name} connection to Redis failed");
+    SyncError::new(ErrorKind::Unavailable, context).caused_by(error)
 }
 
 /// A publish that failed as a whole, which ends the link: after a timeout, too, since the library would go on and
 /// nobody could tell any more which reply belongs to what.
 pub(crate) fn publish_failed(error: RedisError) -> SyncError {
-    let context = if error.is_timeout() {
-        "Redis does not answer a publish in time"
-    } else {
-        "the publisher connection failed"
-    };
+    if !error.is_timeout() {
+        return line_failed(error, "publisher");
+    }
+    let context = "Redis does not answer a publish in time";
     SyncError::new(ErrorKind::Unavailable, context).caused_by(error)
 }
 
@@ -58,9 +104,10 @@ fn kind_of_reply(code: &str, detail: Option<&str>) -> ErrorKind {
         "WRONGPASS" | "NOAUTH" | "NOPERM" | "DENIED" => ErrorKind::Refused,
         "LOADING" | "BUSY" | "OOM" | "MISCONF" | "READONLY" | "NOREPLICAS" | "MASTERDOWN"
         | "CLUSTERDOWN" | "TRYAGAIN" => ErrorKind::Unavailable,
+        // The slot of a cluster went elsewhere; the next link finds it there.
+        "MOVED" | "ASK" => ErrorKind::Unavailable,
         "ERR" if is_full => ErrorKind::Unavailable,
-        // No RESP3, or a cluster that wants another kind of client.
-        "NOPROTO" | "MOVED" | "ASK" | "CROSSSLOT" => ErrorKind::Config,
+        "NOPROTO" | "CROSSSLOT" => ErrorKind::Config,
         // A refusal that we do not know would be repeated for ever if we called it transient.
         _ => ErrorKind::Refused,
     }
@@ -105,7 +152,8 @@ mod tests {
             ("OOM", ErrorKind::Unavailable),
             ("READONLY", ErrorKind::Unavailable),
             ("NOPROTO", ErrorKind::Config),
-            ("MOVED", ErrorKind::Config),
+            ("MOVED", ErrorKind::Unavailable),
+            ("CROSSSLOT", ErrorKind::Config),
             ("ERR", ErrorKind::Refused),
             ("NEVERHEARDOF", ErrorKind::Refused),
         ] {

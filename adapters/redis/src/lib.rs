@@ -1,4 +1,4 @@
-//! Joins wingbeat nodes over Redis publish/subscribe.
+//! Joins wingbeat nodes over Redis publish/subscribe: one server, Sentinel or Cluster.
 //!
 //! # Example
 //!
@@ -16,23 +16,36 @@
 //! ```
 #![doc = include_str!("../docs.md")]
 
-use redis::Client;
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::time::timeout;
-use wingbeat_adapter::{BoxFuture, ErrorKind, Link, LinkOptions, SyncAdapter, SyncError};
+use wingbeat_adapter::{BoxFuture, Link, LinkOptions, SyncAdapter, SyncError};
 
 mod config;
+mod dialer;
 mod error;
 mod link;
+mod outbound;
+mod role;
+mod route;
+mod tap;
+mod topics;
+mod watchdog;
 
-pub use config::{OPTIONS, RedisConfig};
+pub use config::{Address, Deployment, OPTIONS, PubSub, RedisConfig, SCHEMES, Sentinel};
 
-/// Opens links over one Redis server.
+use dialer::Dialer;
+use link::Attempt;
+use topics::Topics;
+
+/// Opens links over Redis: one server, a primary that sentinels watch, or a cluster.
 ///
 /// Cheap to clone. It holds no connection; each link has two of its own.
 #[derive(Clone, Debug)]
 pub struct RedisAdapter {
     config: RedisConfig,
-    client: Client,
+    dialer: Dialer,
 }
 
 impl RedisAdapter {
@@ -42,16 +55,17 @@ impl RedisAdapter {
     ///
     /// # Errors
     ///
-    /// `Config` if the CA certificate cannot be read, or is given without TLS.
+    /// `Config` if the settings contradict each other, or the CA certificate cannot be read.
     pub fn new(config: RedisConfig) -> Result<Self, SyncError> {
-        let client = config.client()?;
+        config.check()?;
+        let dialer = Dialer::new(&config)?;
         if config.database > 0 {
             tracing::warn!(
                 database = config.database,
                 "Redis publish/subscribe ignores the database number; it becomes part of the topics"
             );
         }
-        Ok(Self { config, client })
+        Ok(Self { config, dialer })
     }
 
     /// Parses a URI as [`RedisConfig::from_uri`] does and takes its settings.
@@ -69,16 +83,37 @@ impl RedisAdapter {
             .config
             .connect_timeout
             .unwrap_or(options.connect_timeout);
-        let opened = timeout(limit, link::open(&self.client, &self.config, options)).await;
-        let address = self.config.address();
-        match opened {
-            Ok(Ok(link)) => Ok(link),
-            Ok(Err(error)) => Err(error::connect_failed(error, &address)),
-            Err(_) => Err(SyncError::new(
-                ErrorKind::Unavailable,
-                format!("Redis at {address} does not answer within {limit:?}"),
-            )),
+        let silent = |_| error::is_silent(self.config.places(), limit);
+        timeout(limit, self.find_and_open(options, limit))
+            .await
+            .map_err(silent)?
+    }
+
+    /// Tries the servers one after the other. One that hangs has its share of the time and no more.
+    async fn find_and_open(
+        &self,
+        options: &LinkOptions,
+        limit: Duration,
+    ) -> Result<Link, SyncError> {
+        let topics = Arc::new(Topics::new(options, &self.config)?);
+        let addresses = route::find(&self.dialer, &self.config, &topics).await?;
+        let share = share(limit, addresses.len());
+        let mut failure = None;
+        for address in &addresses {
+            let attempt = Attempt {
+                dialer: &self.dialer,
+                config: &self.config,
+                options,
+                topics: &topics,
+                address,
+            };
+            let opened = timeout(share, attempt.open()).await;
+            match opened.unwrap_or_else(|_| Err(error::is_silent(address, share))) {
+                Ok(link) => return Ok(link),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
+        Err(failure.unwrap_or_else(|| error::nobody("there is no Redis server to try".to_owned())))
     }
 }
 
@@ -89,5 +124,13 @@ impl SyncAdapter for RedisAdapter {
 
     fn connect<'a>(&'a self, options: &'a LinkOptions) -> BoxFuture<'a, Result<Link, SyncError>> {
         Box::pin(self.open(options))
+    }
+}
+
+/// The last of several needs time left too, so one share is kept for finding them.
+fn share(limit: Duration, n: usize) -> Duration {
+    match u32::try_from(n) {
+        Ok(n @ 2..) => limit / (n + 1),
+        _ => limit,
     }
 }

@@ -5,10 +5,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+#[path = "redis/cluster.rs"]
+pub(crate) mod cluster;
+#[path = "redis/sentinel.rs"]
+pub(crate) mod sentinel;
 
 /// A `redis-server` process on 127.0.0.1 without persistence. Dropping it kills the process, also when a test panics.
 #[derive(Debug)]
@@ -18,6 +24,10 @@ pub(crate) struct RedisServer {
     child: Child,
 }
 
+/// A directory of its own for a process that writes files. It goes with its owner.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
 impl RedisServer {
     /// Starts a server on a free port and waits until it accepts connections.
     pub(crate) fn start() -> Self {
@@ -26,7 +36,13 @@ impl RedisServer {
 
     /// As [`start`](Self::start), on this port.
     pub(crate) fn start_on(port: u16) -> Self {
-        Self::launch(port, &[]).unwrap_or_else(|log| panic!("redis-server on port {port}: {log}"))
+        Self::start_on_with(port, &[])
+    }
+
+    /// As [`start_on`](Self::start_on), with further arguments.
+    pub(crate) fn start_on_with(port: u16, arguments: &[&str]) -> Self {
+        Self::launch(port, arguments)
+            .unwrap_or_else(|log| panic!("redis-server on port {port}: {log}"))
     }
 
     /// As [`start`](Self::start), with further arguments; `{port}` in them stands for the port.
@@ -78,40 +94,29 @@ impl RedisServer {
 
     /// Runs one command with `redis-cli` and returns what it prints.
     pub(crate) fn cli(&self, command: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string()])
-            .args(command)
-            .output()
-            .expect("redis-cli is installed with redis-server");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        cli(self.port, command)
     }
 
     /// Err holds what the server printed before it gave up.
     fn launch(port: u16, arguments: &[&str]) -> Result<Self, String> {
         let port_text = port.to_string();
-        let mut child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        command
             .args(["--port", &port_text, "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .args(arguments.iter().map(|a| a.replace("{port}", &port_text)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("redis-server is installed");
-        let stdout = child.stdout.take().expect("stdout is piped");
+            .args(arguments.iter().map(|a| a.replace("{port}", &port_text)));
+        let (child, stdout) = spawn(&mut command);
         let server = Self {
             port,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
             child,
         };
-        wait_until_ready(stdout)?;
+        wait_for_line(stdout, "Ready to accept connections")?;
         Ok(server)
     }
 
-    /// The shell's own `kill`: sending a signal from Rust is unsafe code or one more dependency.
     fn signal(&self, name: &str) {
-        let command = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &command]).status();
-        assert!(status.expect("there is a shell").success(), "{command}");
+        signal(&self.child, name);
     }
 }
 
@@ -121,14 +126,78 @@ impl Drop for RedisServer {
     }
 }
 
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let unique = format!("wingbeat-redis-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&path).expect("the directory for temporary files is writable");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.0.to_str().expect("it was made of text")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs one command with `redis-cli` on a port of this machine and returns what it prints.
+pub(crate) fn cli(port: u16, command: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-p", &port.to_string()])
+        .args(command)
+        .output()
+        .expect("redis-cli is installed with redis-server");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Waits, on this thread, until a condition of the fixture itself holds.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(
+            start.elapsed() < START_LIMIT,
+            "it does not come to pass: {what}"
+        );
+        std::thread::yield_now();
+    }
+}
+
+/// The shell's own `kill`: sending a signal from Rust is unsafe code or one more dependency.
+fn signal(child: &Child, name: &str) {
+    let command = format!("kill -{name} {}", child.id());
+    let status = Command::new("sh").args(["-c", &command]).status();
+    assert!(status.expect("there is a shell").success(), "{command}");
+}
+
+fn spawn(command: &mut Command) -> (Child, ChildStdout) {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redis-server is installed");
+    let stdout = child.stdout.take().expect("stdout is piped");
+    (child, stdout)
+}
+
 /// Reads the log on a thread of its own, and on to its end: a full pipe would stop the server.
-fn wait_until_ready(stdout: ChildStdout) -> Result<(), String> {
+fn wait_for_line(stdout: ChildStdout, ready_line: &'static str) -> Result<(), String> {
     let (verdict, ready) = mpsc::channel();
     std::thread::spawn(move || {
         let mut log = String::new();
         let mut is_ready = false;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if !is_ready && line.contains("Ready to accept connections") {
+            if !is_ready && line.contains(ready_line) {
                 is_ready = true;
                 let _ = verdict.send(Ok(()));
             } else if !is_ready {
@@ -151,10 +220,14 @@ pub(crate) fn free_port() -> u16 {
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST_PORT + own.wrapping_add(step.wrapping_mul(STRIDE)) % PORTS;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if is_free(port) {
             return port;
         }
     }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 const ATTEMPTS: usize = 10;

@@ -4,16 +4,6 @@ use super::*;
 use crate::proxy::Proxy;
 use crate::redis_server::free_port;
 
-async fn expect_over(link: &mut Link) {
-    expect_lost(&mut link.inbound).await;
-    let error = link
-        .outbound
-        .publish(Lane::Events, &[Bytes::from("x")])
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-}
-
 /// The ids of the connections whose entry in the server's list has this.
 fn ids(server: &RedisServer, having: &str) -> Vec<String> {
     let list = server.cli(&["client", "list"]);

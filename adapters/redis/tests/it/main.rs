@@ -7,14 +7,17 @@ mod proxy;
 #[path = "../../../../tests/it/support/redis.rs"]
 mod redis_server;
 
+mod cluster;
 mod delivery;
 mod lifetime;
 mod loss;
 mod refusals;
+mod sentinel;
 mod tls;
+mod watchdog;
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -27,6 +30,9 @@ use wingbeat_redis::RedisAdapter;
 
 /// What the contract allows a loss to stay hidden.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// What sentinels and clusters may take to agree on another primary.
+const FAILOVER: Duration = Duration::from_secs(30);
 
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
     timeout(limit, future)
@@ -56,6 +62,35 @@ async fn open(server: &RedisServer, topic: &str) -> Link {
         .unwrap()
 }
 
+/// Opens a link as a supervisor does: again and again, for as long as a failover may take.
+async fn reopen(adapter: &RedisAdapter, options: &LinkOptions) -> Link {
+    let start = Instant::now();
+    loop {
+        let error = match adapter.connect(options).await {
+            Ok(link) => return link,
+            Err(error) => error,
+        };
+        assert!(error.is_transient(), "{error:?}");
+        assert!(
+            start.elapsed() < FAILOVER,
+            "no link within {FAILOVER:?}: {error:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Two links hear each other, and each itself, on both lanes.
+async fn expect_joined(one: &mut Link, two: &mut Link) {
+    publish(one, Lane::Events, &["one"]).await;
+    for link in [&mut *one, &mut *two] {
+        expect(&mut link.inbound, Lane::Events, &["one"]).await;
+    }
+    publish(two, Lane::Control, &["two"]).await;
+    for link in [one, two] {
+        expect(&mut link.inbound, Lane::Control, &["two"]).await;
+    }
+}
+
 async fn publish(link: &mut Link, lane: Lane, payloads: &[&str]) {
     let batch: Vec<Bytes> = payloads
         .iter()
@@ -78,6 +113,17 @@ async fn expect(inbound: &mut Inbound, lane: Lane, payloads: &[&str]) {
         let due = (lane, Bytes::from((*payload).to_owned()));
         assert_eq!(next(inbound).await, due);
     }
+}
+
+/// The link is over: the stream fails as a lost link does, and a publish too.
+async fn expect_over(link: &mut Link) {
+    expect_lost(&mut link.inbound).await;
+    let error = link
+        .outbound
+        .publish(Lane::Events, &[Bytes::from("x")])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
 }
 
 /// The stream fails as a lost link does, and then it is over.

@@ -26,6 +26,46 @@ async fn clause_12_and_13_wrong_and_missing_passwords_are_refused_and_not_shown(
     assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
 }
 
+/// What the documentation names as the least. The watchdog's question needs no permission.
+#[tokio::test]
+async fn a_user_with_two_commands_and_two_channels_is_enough() {
+    let server = RedisServer::start();
+    let rules = [
+        "acl",
+        "setuser",
+        "node",
+        "on",
+        ">p@w:1",
+        "resetchannels",
+        "&k",
+        "&k.wb",
+        "-@all",
+        "+publish",
+        "+subscribe",
+    ];
+    assert_eq!(server.cli(&rules).trim(), "OK", "{rules:?}");
+    let uri = format!(
+        "redis://node:p%40w%3A1@127.0.0.1:{}?heartbeat=20",
+        server.port()
+    );
+    let mut one = connect(&uri, &LinkOptions::new("k")).await.unwrap();
+    let mut two = connect(&uri, &LinkOptions::new("k")).await.unwrap();
+    let quiet = timeout(Duration::from_millis(200), one.inbound.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    expect_joined(&mut one, &mut two).await;
+    let list = server.cli(&["client", "list"]);
+    assert_eq!(list.matches("name=wingbeat ").count(), 4, "{list}");
+    assert_eq!(list.matches("user=node ").count(), 4, "{list}");
+    assert_eq!(
+        kind(&uri.replace("p%40w", "hush")).await,
+        ErrorKind::Refused
+    );
+
+    server.cli(&["acl", "deluser", "node"]);
+    expect_over(&mut one).await;
+    assert_eq!(kind(&uri).await, ErrorKind::Refused);
+}
+
 #[tokio::test]
 async fn a_user_who_may_not_publish_gets_each_element_refused_and_still_listens() {
     let server = RedisServer::start();
