@@ -5,6 +5,9 @@
 
 mod bus;
 mod events;
+mod hostile;
+#[cfg(feature = "redis")]
+mod joining;
 #[cfg(feature = "redis")]
 mod outage;
 mod rest;

@@ -1,4 +1,4 @@
-//! What the clients of two nodes hear when Redis dies, or one node's link to it is cut.
+//! What the clients of two nodes hear when Redis dies or freezes, or one node's link to it is cut or stalls.
 //!
 //! "Every client has every event once" means: a client that is connected before the first and after the last event receives
 //! each event's frame exactly once, in the order of the node that it happened on.
@@ -20,7 +20,11 @@ use crate::support::{Node, background, eventually, within};
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     BrokerKilled,
+    /// It keeps its connections and answers nothing; what it was sent it carries out when it thaws.
+    BrokerFrozen,
     OneLinkCut,
+    /// The connections stay open and nothing passes.
+    OneLinkStalled,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +45,16 @@ async fn the_cut_link_of_one_node_costs_no_event_ordered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cut_link_of_one_node_costs_no_event_local_first() {
     no_event_is_lost(Fault::OneLinkCut, Delivery::LocalFirst).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_broker_costs_no_event() {
+    no_event_is_lost(Fault::BrokerFrozen, Delivery::Ordered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stalled_link_of_one_node_costs_no_event() {
+    no_event_is_lost(Fault::OneLinkStalled, Delivery::Ordered).await;
 }
 
 async fn no_event_is_lost(fault: Fault, delivery: Delivery) {
@@ -169,6 +183,8 @@ impl Broker {
     fn fail(&mut self, fault: Fault) {
         match fault {
             Fault::BrokerKilled => self.redis.kill(),
+            Fault::BrokerFrozen => self.redis.freeze(),
+            Fault::OneLinkStalled => self.proxy.stall(),
             Fault::OneLinkCut => self.proxy.cut(),
         }
     }
@@ -176,6 +192,8 @@ impl Broker {
     fn mend(&mut self, fault: Fault) {
         match fault {
             Fault::BrokerKilled => self.redis.restart(),
+            Fault::BrokerFrozen => self.redis.thaw(),
+            Fault::OneLinkStalled => self.proxy.resume(),
             Fault::OneLinkCut => self.proxy.heal(),
         }
     }
