@@ -157,7 +157,8 @@ impl Supervisor {
                     None => return Some(SyncError::new(ErrorKind::Unavailable, "the broker ended the stream")),
                 },
                 error = &mut sending => return Some(error),
-                () = until(self.shell.next_tick()) => { n_read = 0; self.shell.handle(Input::Tick); }
+                // Not while reading pauses: own echoes that are left unread are no sign of a deaf link.
+                () = until(self.shell.next_tick()), if has_room => { n_read = 0; self.shell.handle(Input::Tick); }
                 () = self.shell.ordered.notified() => {}
                 () = self.shell.dispatch.room(), if !has_room => {}
                 () = std::future::ready(()), if n_read >= MAX_READS => n_read = 0,

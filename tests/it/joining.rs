@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::json;
 use wingbeat::event::Origin;
+use wingbeat::sync::{Status, SyncOptions};
 use wingbeat::{App, Leftover, Memory};
 
 use crate::support::redis::RedisServer;
@@ -145,6 +146,21 @@ async fn nodes_that_are_built_and_closed_leave_nothing_on_the_broker() {
     })
     .await;
     assert_eq!(redis.cli(&["pubsub", "channels"]).trim(), "");
+}
+
+#[tokio::test]
+async fn a_node_that_is_refused_for_good_gives_up_if_told_so_and_serves_on() {
+    let redis = RedisServer::start_with(&["--requirepass", "right"]);
+    let mut options = SyncOptions::default();
+    options.fail_fast = true;
+    let builder = App::builder()
+        .service("messages", Memory::new())
+        .sync_options(options);
+    let app = builder.sync_uri(redis.uri()).build().unwrap();
+    let error = within(app.sync().ready()).await.unwrap_err();
+    assert!(error.to_string().contains("never ready"), "{error}");
+    assert_eq!(app.sync().status(), Status::Closed);
+    create(&app, 0).await;
 }
 
 async fn keep_creating(app: App, is_done: Arc<AtomicBool>) {

@@ -77,14 +77,27 @@ async fn no_event_is_lost(fault: Fault, delivery: Delivery) {
         .each_ref()
         .map(|node| background(make_events(node.app.clone(), start)));
     tokio::time::sleep(Duration::from_secs(1)).await;
+    let outage = Instant::now();
     broker.fail(fault);
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(
-        nodes[1].app.sync().status(),
-        Status::Reconnecting,
-        "the fault is felt"
-    );
+    let status_of_b = || nodes[1].app.sync().status();
+    eventually("the fault is felt", || {
+        status_of_b() == Status::Reconnecting
+    })
+    .await;
+    let felt = outage.elapsed();
+    tokio::time::sleep(OUTAGE.saturating_sub(felt)).await;
+    let mended = Instant::now();
     broker.mend(fault);
+    let is_ready = || {
+        nodes
+            .iter()
+            .all(|node| node.app.sync().status() == Status::Ready)
+    };
+    eventually("both nodes are ready again", is_ready).await;
+    println!(
+        "{fault:?}: link given up after {felt:?}, both nodes ready {:?} after its end",
+        mended.elapsed()
+    );
     for maker in makers {
         let longest_call = maker.await.expect("calls succeed");
         assert!(
@@ -262,6 +275,7 @@ impl Heard {
     }
 }
 
+const OUTAGE: Duration = Duration::from_secs(5);
 /// Clients of each node.
 const CLIENTS: u32 = 50;
 /// Of each of the two nodes: 200 a second together.
