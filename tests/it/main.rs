@@ -1,7 +1,11 @@
 //! Tests of the public API, over real HTTP and websockets, with nodes in one process.
 
 // Helpers of tests are tests, which those rules are not made for.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout
+)]
 
 mod bus;
 mod events;

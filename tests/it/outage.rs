@@ -14,7 +14,7 @@ use wingbeat::{App, Memory};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::socket::SocketClient;
-use crate::support::{Node, background, eventually, within};
+use crate::support::{Node, background, eventually, eventually_in, within};
 
 /// What goes wrong, and for five seconds.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ async fn no_event_is_lost(fault: Fault, delivery: Delivery) {
     let outage = Instant::now();
     broker.fail(fault);
     let status_of_b = || nodes[1].app.sync().status();
-    eventually("the fault is felt", || {
+    eventually_in(RECOVERY, "the fault is felt", || {
         status_of_b() == Status::Reconnecting
     })
     .await;
@@ -93,7 +93,7 @@ async fn no_event_is_lost(fault: Fault, delivery: Delivery) {
             .iter()
             .all(|node| node.app.sync().status() == Status::Ready)
     };
-    eventually("both nodes are ready again", is_ready).await;
+    eventually_in(RECOVERY, "both nodes are ready again", is_ready).await;
     println!(
         "{fault:?}: link given up after {felt:?}, both nodes ready {:?} after its end",
         mended.elapsed()
@@ -275,6 +275,8 @@ impl Heard {
     }
 }
 
+/// The back-off between two dials alone may be five seconds.
+const RECOVERY: Duration = Duration::from_secs(15);
 const OUTAGE: Duration = Duration::from_secs(5);
 /// Clients of each node.
 const CLIENTS: u32 = 50;

@@ -30,9 +30,14 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// Waits until a condition holds.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    eventually_in(LIMIT, what, condition).await;
+}
+
+/// Waits until a condition holds that may take longer than most.
+pub(crate) async fn eventually_in(limit: Duration, what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < LIMIT, "it does not come to pass: {what}");
+        assert!(start.elapsed() < limit, "it does not come to pass: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
