@@ -1,11 +1,7 @@
 //! Tests of the public API, over real HTTP and websockets, with nodes in one process.
 
 // Helpers of tests are tests, which those rules are not made for.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 mod bus;
 mod events;
