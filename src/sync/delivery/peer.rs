@@ -339,6 +339,7 @@ impl<B> Peer<B> {
             late: self.counts.late,
             missing: self.counts.missing,
             held: self.hold.len(),
+            lag: self.sent.saturating_sub(self.next),
             hears_us: self.ear.hears_us,
             last_heard_ms: millis(now.since(self.last_heard)),
         }

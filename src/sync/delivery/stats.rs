@@ -207,6 +207,8 @@ pub struct PeerStats {
     pub missing: u64,
     /// Envelopes that wait for a lower sequence.
     pub held: usize,
+    /// Events that it announced and our clients do not have yet.
+    pub lag: u64,
     /// Whether it heard what we had sent two intervals before its last hello; `None` while it does not say.
     pub hears_us: Option<bool>,
     /// Milliseconds since its last message.
