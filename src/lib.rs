@@ -56,6 +56,9 @@ pub mod stores;
 mod tasks;
 mod words;
 
+#[cfg(test)]
+mod simulation;
+
 pub use app::{App, AppBuilder, AppHandle, AppStats, BuildError, Config, Leftover};
 pub use error::Error;
 pub use event::Event;

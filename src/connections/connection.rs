@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{CloseReason, Outbox, OutboxLimits, WireFormat};
 

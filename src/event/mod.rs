@@ -11,7 +11,8 @@ mod listeners;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 pub use context::EventContext;
 pub use json::Json;

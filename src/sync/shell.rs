@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+#[cfg(not(test))]
+use rand::random;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -20,6 +22,8 @@ use super::quarantine::Reason;
 use super::{Delivery, SyncMode, SyncOptions};
 use crate::channels::Dispatch;
 use crate::event::Event;
+#[cfg(test)]
+use crate::simulation::random;
 
 /// The core with everything that its outputs reach; calls and the supervisor share it.
 ///
@@ -213,8 +217,8 @@ impl fmt::Debug for Shell {
 }
 
 fn config(name: &str, options: &SyncOptions) -> Config {
-    let mut config = Config::new(NodeId::from_bytes(rand::random()), name);
-    config.seed = rand::random();
+    let mut config = Config::new(NodeId::from_bytes(random()), name);
+    config.seed = random();
     config.codec = options.codec.to_string();
     config.delivery = match options.delivery {
         Delivery::Ordered => delivery::Delivery::Ordered,
