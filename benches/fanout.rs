@@ -22,6 +22,8 @@
 
 #[path = "fanout/client.rs"]
 mod client;
+#[path = "fanout/figures.rs"]
+mod figures;
 #[path = "fanout/flight.rs"]
 mod flight;
 #[path = "fanout/floor.rs"]

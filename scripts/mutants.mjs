@@ -26,7 +26,7 @@ function manifest () {
   const version = (name) => workspace.match(new RegExp(`^${name} = .*$`, 'm'))[0]
   return [
     '[package]', 'name = "mutants"', 'version = "0.0.0"', 'edition = "2024"', '[workspace]', '[dependencies]',
-    version('rand'), version('serde'), version('serde_json'), version('proptest'),
+    version('data-encoding'), version('rand'), version('serde'), version('serde_json'), version('proptest'),
     `wingbeat-adapter = { path = ${JSON.stringify(join(root, 'adapters/contract'))} }`, ''
   ].join('\n')
 }

@@ -1,10 +1,9 @@
 //! What is measured: every system once per round, under both workloads.
 
-use std::env;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Outcome;
+use crate::figures::setting;
 use crate::process::Process;
 
 /// How much is measured.
@@ -191,12 +190,4 @@ impl Load {
     pub(crate) fn cpu(&self) -> f64 {
         self.per_delivery(self.user + self.system)
     }
-}
-
-fn setting<T: FromStr>(name: &str, default: T) -> Outcome<T> {
-    let Ok(text) = env::var(name) else {
-        return Ok(default);
-    };
-    text.parse()
-        .map_err(|_| format!("{name} is no number: '{text}'").into())
 }

@@ -67,18 +67,7 @@ impl Process {
 
     /// Returns the CPU time that all threads of the process have used.
     pub(crate) fn cpu(&self) -> Outcome<Cpu> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold spaces; behind it stand the fields from the third on.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no process name in stat")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let seconds = |at: usize| -> Outcome<f64> {
-            let ticks: f64 = fields.get(at).ok_or("no CPU time in stat")?.parse()?;
-            Ok(ticks / TICKS_PER_SECOND)
-        };
-        Ok(Cpu {
-            user: seconds(11)?,
-            system: seconds(12)?,
-        })
+        cpu_of(self.child.id())
     }
 
     /// Returns the resident memory of the process in bytes.
@@ -95,6 +84,22 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the CPU time that all threads of a process have used.
+pub(crate) fn cpu_of(process: u32) -> Outcome<Cpu> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name in parentheses may hold spaces; behind it stand the fields from the third on.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no process name in stat")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let seconds = |at: usize| -> Outcome<f64> {
+        let ticks: f64 = fields.get(at).ok_or("no CPU time in stat")?.parse()?;
+        Ok(ticks / TICKS_PER_SECOND)
+    };
+    Ok(Cpu {
+        user: seconds(11)?,
+        system: seconds(12)?,
+    })
 }
 
 /// Tells the parent process on which ports this one listens.

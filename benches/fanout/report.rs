@@ -2,6 +2,7 @@
 
 use std::thread::available_parallelism;
 
+use crate::figures::median;
 use crate::frame::{EVENT_BYTES, frame};
 use crate::measure::{Load, Measured, Plan, System, Workload};
 
@@ -99,14 +100,4 @@ fn of(rounds: &[Vec<Measured>], system: System) -> impl Iterator<Item = &Measure
         .iter()
         .flatten()
         .filter(move |measured| measured.system == system)
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    match figures.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => figures[n / 2],
-        n => f64::midpoint(figures[n / 2 - 1], figures[n / 2]),
-    }
 }
