@@ -166,7 +166,7 @@ impl AppBuilder {
     ///
     /// # Errors
     /// Names everything that is wrong: a path that stands twice, hooks and publishers for methods and events that no
-    /// service has, more than one sync, a URI with an unknown scheme or option, no Tokio runtime to run in.
+    /// service has, more than one sync, a URI with an unknown scheme or option, an empty secret, no Tokio runtime to run in.
     pub fn build(mut self) -> Result<App, BuildError> {
         let mut problems = self.problems();
         let parts = self.sync_parts(&mut problems);
@@ -227,6 +227,9 @@ impl AppBuilder {
         let mut problems = self.path_problems();
         if self.config.max_connections == 0 {
             problems.push("max_connections is 0, so nobody could connect".to_owned());
+        }
+        if self.sync_options.sync_secret.as_deref() == Some("") {
+            problems.push("sync_secret is empty, so everybody would know it".to_owned());
         }
         if tokio::runtime::Handle::try_current().is_err() {
             problems.push("an app is built inside a Tokio runtime".to_owned());

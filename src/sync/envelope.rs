@@ -2,7 +2,8 @@
 //!
 //! On the events lane every message is a Feathers envelope (feathers.md §9.2) with a member `wb` that Node processes
 //! ignore: `{"event","path","data","context"?,"wb":{"v","node","seq","age"?,"early"?}}`. On the control lane travel the same
-//! envelopes, `"again":true` in `wb` of repeated ones, and `{"wb":{"v","control":{…}}}`.
+//! envelopes, `"again":true` in `wb` of repeated ones, and `{"wb":{"v","control":{…}}}`. Nodes that share a secret add a last
+//! member `mac` to all of them: see `seal`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use wingbeat_adapter::Lane;
 
 use super::delivery::{Control, Item, Message, NodeId, VERSION, Wb};
 use super::quarantine::Reason;
+use super::seal::{SEAL_SIZE, Seal};
 use crate::app::registered_path;
 
 /// An event on its way between nodes, without its `wb`: pieces of JSON text that nobody has looked into.
@@ -25,15 +28,16 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    /// Returns an upper bound of the bytes that the envelope takes with its `wb`.
-    pub(super) fn size(&self) -> usize {
+    /// Returns an upper bound of the bytes that the envelope takes with its `wb` and, if it is sealed, its `mac`.
+    pub(super) fn size(&self, is_sealed: bool) -> usize {
+        let seal = if is_sealed { SEAL_SIZE } else { 0 };
         // A character of a name takes at most six bytes when it is escaped.
         let names = 6 * (self.path.len() + self.event.len());
-        names + self.data.len() + self.context.as_ref().map_or(0, Bytes::len) + FRAME
+        names + self.data.len() + self.context.as_ref().map_or(0, Bytes::len) + FRAME + seal
     }
 
-    fn write(&self, wb: &Wb, is_again: bool) -> Bytes {
-        let mut text = Vec::with_capacity(self.size());
+    fn write(&self, wb: &Wb, is_again: bool) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.size(true));
         text.extend_from_slice(br#"{"event":"#);
         write_json(&mut text, &*self.event);
         text.extend_from_slice(br#","path":"#);
@@ -51,12 +55,20 @@ impl Envelope {
             text.extend_from_slice(br#","again":true}"#);
         }
         text.push(b'}');
-        text.into()
+        text
     }
 }
 
-/// Writes one element of a batch.
-pub(super) fn encode(item: &Item<Envelope>) -> Bytes {
+/// Writes one element of a batch for a lane; with a secret it is sealed.
+pub(super) fn encode(item: &Item<Envelope>, lane: Lane, seal: Option<&Seal>) -> Bytes {
+    let mut text = write(item);
+    if let Some(seal) = seal {
+        seal.close(lane, &mut text);
+    }
+    text.into()
+}
+
+fn write(item: &Item<Envelope>) -> Vec<u8> {
     match item {
         Item::Event { wb, body } => body.write(wb, false),
         Item::Again { wb, body } => body.write(wb, true),
@@ -64,7 +76,7 @@ pub(super) fn encode(item: &Item<Envelope>) -> Bytes {
             let mut text = format!(r#"{{"wb":{{"v":{VERSION},"control":"#).into_bytes();
             write_json(&mut text, control);
             text.extend_from_slice(b"}}");
-            text.into()
+            text
         }
     }
 }
@@ -217,17 +229,22 @@ mod tests {
         }
     }
 
+    fn sent(item: &Item<Envelope>) -> Bytes {
+        encode(item, Lane::Events, None)
+    }
+
     fn refusal(text: &str) -> Reason {
         decode(&Bytes::copy_from_slice(text.as_bytes()), 1 << 20).unwrap_err()
     }
 
     #[test]
     fn an_envelope_comes_back_as_it_was_and_is_never_larger_than_its_size() {
-        let text = encode(&Item::Event {
+        let text = sent(&Item::Event {
             wb: wb(),
             body: envelope(),
         });
-        assert!(text.len() <= envelope().size());
+        assert!(text.len() <= envelope().size(false));
+        assert!(text.len() + SEAL_SIZE <= envelope().size(true));
         let Ok(Message::Event {
             wb: Some(read),
             body,
@@ -246,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_events_lane_is_what_feathers_sync_writes_plus_wb() {
-        let text = encode(&Item::Event {
+        let text = sent(&Item::Event {
             wb: Wb {
                 age: None,
                 early: false,
@@ -263,7 +280,7 @@ mod tests {
 
     #[test]
     fn repeated_envelopes_say_so() {
-        let text = encode(&Item::Again {
+        let text = sent(&Item::Again {
             wb: wb(),
             body: envelope(),
         });

@@ -25,6 +25,7 @@ mod inbound;
 mod options;
 mod outbound;
 mod quarantine;
+mod seal;
 mod shell;
 mod supervisor;
 mod taps;
@@ -54,6 +55,7 @@ pub(crate) use uri::Schemes;
 use crate::channels::Dispatch;
 use crate::tasks::Tasks;
 use delivery::Input;
+use seal::Gate;
 use shell::Shell;
 use supervisor::Supervisor;
 
@@ -293,6 +295,7 @@ impl Linked {
             shell: Arc::clone(&self.shell),
             adapter: Arc::clone(adapter),
             options: link_options,
+            gate: Gate::new(options),
             fail_fast: options.fail_fast,
             on_gap: Box::new(move |gap| taps.gap(gap)),
             last_error: Arc::clone(&self.last_error),

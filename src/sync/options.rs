@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::words::nearest;
 
 /// How nodes are joined; assign the fields that differ.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` form does not show the secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct SyncOptions {
     /// Names the topic that all nodes share; `feathers-sync` by default, as Node processes have it.
@@ -28,6 +30,23 @@ pub struct SyncOptions {
     pub max_payload: usize,
     /// Gives up, with status `Closed`, when the broker refuses the first link for good; off by default.
     pub fail_fast: bool,
+    /// A secret that all nodes of the topic share; none by default. It can not be empty.
+    ///
+    /// With it every message of this node carries an HMAC-SHA256, and a message without a right one is put into
+    /// [quarantine](super::Sync::quarantine) as [`Unauthenticated`](super::Reason::Unauthenticated), before anything in it
+    /// is believed. Without it such codes are ignored. So all nodes have to have the same one, and a new secret takes effect
+    /// between two nodes when both are restarted; a node without the secret hears the others and is heard by none.
+    ///
+    /// What it does not protect against, by somebody who reaches the broker:
+    ///
+    /// - *Reading.* Events are not encrypted.
+    /// - *Events of [`node_peers`](Self::node_peers).* Node processes can not sign, so what looks like theirs is taken as
+    ///   theirs, for those services only.
+    /// - *Repeating.* Sequences drop what a node has heard before, and no message counts on the other lane or in another
+    ///   topic. But a node that never heard the sender, as one that just started, can be shown old messages of it.
+    /// - *Holding back* messages, or the broker as a whole.
+    /// - *Each other.* Whoever has the secret can speak for every node.
+    pub sync_secret: Option<String>,
 }
 
 /// When own clients hear an own event while the link is ready.
@@ -87,7 +106,25 @@ impl Default for SyncOptions {
             log_age: Duration::from_secs(300),
             max_payload: 1 << 20,
             fail_fast: false,
+            sync_secret: None,
         }
+    }
+}
+
+impl fmt::Debug for SyncOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncOptions")
+            .field("key", &self.key)
+            .field("codec", &self.codec)
+            .field("delivery", &self.delivery)
+            .field("node_peers", &self.node_peers)
+            .field("log_events", &self.log_events)
+            .field("log_bytes", &self.log_bytes)
+            .field("log_age", &self.log_age)
+            .field("max_payload", &self.max_payload)
+            .field("fail_fast", &self.fail_fast)
+            .field("sync_secret", &self.sync_secret.as_ref().map(|_| "***"))
+            .finish()
     }
 }
 

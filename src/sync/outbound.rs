@@ -26,6 +26,7 @@ pub(crate) struct Emission {
 pub(super) struct Outbound {
     node_peers: HashSet<Arc<str>>,
     max_payload: usize,
+    is_sealed: bool,
     oversize: AtomicU64,
 }
 
@@ -38,6 +39,7 @@ impl Outbound {
                 .map(|path| registered_path(path).into())
                 .collect(),
             max_payload: options.max_payload,
+            is_sealed: options.sync_secret.is_some(),
             oversize: AtomicU64::new(0),
         }
     }
@@ -69,7 +71,7 @@ impl Outbound {
         };
         Outgoing {
             lane,
-            size: body.size(),
+            size: body.size(self.is_sealed),
             body,
         }
     }

@@ -18,6 +18,8 @@ pub enum Reason {
     TooLarge,
     /// It nests deeper than the limit.
     TooDeep,
+    /// It is not sealed with the secret of this node; see [`sync_secret`](super::SyncOptions::sync_secret).
+    Unauthenticated,
     /// It is of another version of the protocol.
     Version,
     /// Its service is not registered here.
@@ -102,6 +104,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::TooDeep => "too_deep",
+            Self::Unauthenticated => "unauthenticated",
             Self::Version => "version",
             Self::UnknownService => "unknown_service",
             Self::ImplausibleSeq => "implausible_seq",

@@ -14,7 +14,8 @@ use wingbeat_adapter::{
 };
 
 use super::delivery::{Failure, Gap, Input, LinkId, Publish};
-use super::envelope::{decode, encode};
+use super::envelope::encode;
+use super::seal::Gate;
 use super::shell::{Orders, Shell};
 
 /// One node's way to the broker: the only one that dials.
@@ -22,6 +23,7 @@ pub(super) struct Supervisor {
     pub(super) shell: Arc<Shell>,
     pub(super) adapter: Arc<dyn SyncAdapter>,
     pub(super) options: LinkOptions,
+    pub(super) gate: Gate,
     pub(super) fail_fast: bool,
     pub(super) on_gap: Box<dyn Fn(&Gap) + Send + Sync>,
     /// Why the last link ended or did not come to be.
@@ -174,7 +176,7 @@ impl Supervisor {
 
     fn take_in(&self, link: LinkId, incoming: Incoming) {
         match incoming {
-            Incoming::Message { payload, .. } => match decode(&payload, self.options.max_payload) {
+            Incoming::Message { lane, payload } => match self.gate.decode(lane, &payload) {
                 Ok(message) => self.shell.handle(Input::Received { link, message }),
                 Err(reason) => self.shell.inbound.quarantine.put(
                     reason,
@@ -201,7 +203,10 @@ impl Supervisor {
             let Publish {
                 batch, lane, items, ..
             } = publish;
-            let payloads: Vec<Bytes> = items.iter().map(encode).collect();
+            let payloads: Vec<Bytes> = items
+                .iter()
+                .map(|item| encode(item, lane, self.gate.seal.as_ref()))
+                .collect();
             match outbound.publish(lane, &payloads).await {
                 Ok(report) => self.shell.handle(Input::Published {
                     link,

@@ -1,4 +1,4 @@
-//! Whether the process lives and whether it should get traffic.
+//! What operators ask: whether the process lives, whether it should get traffic, and what it has counted.
 
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::sync::Status;
 
-/// Answers `GET` of `/live` and `/ready`, unless a service is registered under that name.
+/// Answers `GET` of `/live`, `/ready` and, with the feature `metrics`, `/metrics`, unless a service is registered under that name.
 pub(super) fn answer(app: &App, verb: &Method, path: &str) -> Option<Response> {
     if *verb != Method::GET && *verb != Method::HEAD {
         return None;
@@ -15,6 +15,8 @@ pub(super) fn answer(app: &App, verb: &Method, path: &str) -> Option<Response> {
     let probe = match path {
         "/live" => |_: &App| respond(true, &json!({ "live": true })),
         "/ready" => ready,
+        #[cfg(feature = "metrics")]
+        "/metrics" => super::metrics::respond,
         _ => return None,
     };
     let is_free = app.routes().registered(&path[1..]).is_none();

@@ -3,9 +3,9 @@
 //! In come requests, and messages of sockets; out go [`Call`](crate::service::Call)s. Back come replies, errors and events,
 //! which leave as bytes.
 //!
-//! A request goes to the first of these that knows its path: `/socket.io/`; `/live` and `/ready`, unless a service is
-//! registered under that very name; the services, where a root service knows every path of one segment; the app's
-//! [`fallback`](crate::AppBuilder::fallback). What nobody knows is a 404.
+//! A request goes to the first of these that knows its path: `/socket.io/`; `/live`, `/ready` and, with the feature `metrics`,
+//! `/metrics`, unless a service is registered under that very name; the services, where a root service knows every path of one
+//! segment; the app's [`fallback`](crate::AppBuilder::fallback). What nobody knows is a 404.
 //!
 //! Invariants: this is the only stage that knows HTTP, Socket.IO or WebSocket; and of a body or message no more is in memory
 //! than its limit allows.
@@ -13,6 +13,8 @@
 pub(crate) mod engineio;
 mod entrance;
 mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
 pub mod query;
 mod rest;
 mod serve;

@@ -8,9 +8,12 @@ mod events;
 mod hostile;
 #[cfg(feature = "redis")]
 mod joining;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "redis")]
 mod outage;
 mod rest;
+mod sealed;
 #[cfg(feature = "redis")]
 mod secrets;
 mod serve;
