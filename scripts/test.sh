@@ -3,7 +3,7 @@
 # clients, feathers-sync processes and the browser of tests/interop.
 #
 # On Debian and Ubuntu it first installs what is missing (as root, or through sudo). Nothing is asked. The tests start
-# their own Redis on free ports; a Redis of the machine is neither needed nor touched.
+# their own Redis and PostgreSQL on free ports; those of the machine are neither needed nor touched.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -49,12 +49,16 @@ has_browser() {
     return 1
 }
 
+# Debian keeps the server's programs out of PATH; the same places as in tests/it/support/postgres.rs.
+has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb; }
+
 install_missing() {
     local missing=()
     has cc || missing+=(gcc libc6-dev)
     has curl || missing+=(curl)
     has openssl || missing+=(openssl)
     has redis-server || missing+=(redis-server)
+    has_postgres || missing+=(postgresql)
     has node || missing+=(nodejs)
     has npm || missing+=(npm)
     has_browser || missing+=(chromium)

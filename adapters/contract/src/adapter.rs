@@ -14,10 +14,13 @@ use crate::{ErrorKind, SyncError};
 ///
 /// # Contract
 ///
+/// The checks of the feature `conformance` bear the numbers of these clauses.
+///
 /// 1. **Fan-out.** Every live link of a topic, the sender's own included, receives each payload exactly once.
 /// 2. **Order.** Payloads that one link publishes on one lane arrive in that order, on every link.
-/// 3. **Bytes.** A payload of up to [`LinkOptions::max_payload`] bytes arrives unchanged, the empty one too. A longer
-///    one is reported as [`ErrorKind::PayloadTooLarge`]; the rest of its batch goes on and the link lives on.
+/// 3. **Bytes.** A payload of up to [`LinkOptions::max_payload`] bytes, or of a lower limit that the adapter documents,
+///    arrives unchanged, the empty one too. A longer one is reported as [`ErrorKind::PayloadTooLarge`]; the rest of its
+///    batch goes on and the link lives on.
 /// 4. **Topics are isolated.** A link hears its own two topics, each under the right [`Lane`], and no other.
 /// 5. **No gap after connect.** What anybody publishes after `connect` resolved is received, at most once per link.
 /// 6. **Death is visible.** When the link is lost, `inbound` fails or ends within 5 s of the moment the operating

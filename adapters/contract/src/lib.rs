@@ -63,8 +63,13 @@
 //! Implement [`SyncAdapter`] and [`Outbound`]; feed what the broker delivers into an [`inbox()`], whose reading
 //! half is the inbound stream: bounded, ordered, and honest about what it had to drop. [`MemoryBroker`] is a
 //! complete adapter in two hundred lines.
+//!
+//! With the feature `conformance`, the module of that name tries an adapter against every clause of the contract, with
+//! faults: its author writes a harness for the broker and one line.
 
 mod adapter;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod inbox;
 mod memory;
