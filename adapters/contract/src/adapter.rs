@@ -18,7 +18,7 @@ use crate::{ErrorKind, SyncError};
 ///
 /// 1. **Fan-out.** Every live link of a topic, the sender's own included, receives each payload exactly once.
 /// 2. **Order.** Payloads that one link publishes on one lane arrive in that order, on every link.
-/// 3. **Bytes.** A payload of up to [`LinkOptions::max_payload`] bytes, or of a lower limit that the adapter documents,
+/// 3. **Bytes.** A payload of up to [`LinkOptions::max_payload`] bytes, or of the lower limit [`Link::max_payload`],
 ///    arrives unchanged, the empty one too. A longer one is reported as [`ErrorKind::PayloadTooLarge`]; the rest of its
 ///    batch goes on and the link lives on.
 /// 4. **Topics are isolated.** A link hears its own two topics, each under the right [`Lane`], and no other.
@@ -79,6 +79,41 @@ pub struct Link {
     pub outbound: Box<dyn Outbound>,
     /// The receiving half.
     pub inbound: Inbound,
+    /// What order the broker gives to payloads of different links. Default: [`Order::PerOrigin`], which promises nothing.
+    pub order: Order,
+    /// The longest payload that this broker takes, in bytes, if that is less than [`LinkOptions::max_payload`]. Default:
+    /// none.
+    pub max_payload: Option<usize>,
+}
+
+/// Says in which order the links of a topic receive what different links publish.
+///
+/// What one link publishes on one lane arrives in its order in either case: clause 2 of the
+/// [contract](SyncAdapter#contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Order {
+    /// Every link receives the payloads of one lane in the same order, as from one log.
+    Total,
+    /// Two links may receive payloads of two origins in different orders.
+    PerOrigin,
+}
+
+impl Order {
+    /// Returns the order as it stands in logs and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::PerOrigin => "per_origin",
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What the broker hands us, in its order. An `Err` item or the end means that the link is over.
@@ -215,10 +250,15 @@ impl LinkOptions {
 }
 
 impl Link {
-    /// Joins the two halves of a live connection.
+    /// Joins the two halves of a live connection and fills in the defaults.
     #[must_use]
     pub fn new(outbound: Box<dyn Outbound>, inbound: Inbound) -> Self {
-        Self { outbound, inbound }
+        Self {
+            outbound,
+            inbound,
+            order: Order::PerOrigin,
+            max_payload: None,
+        }
     }
 }
 
@@ -226,6 +266,8 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
             .field("outbound", &self.outbound)
+            .field("order", &self.order)
+            .field("max_payload", &self.max_payload)
             .finish_non_exhaustive()
     }
 }

@@ -75,7 +75,8 @@ mod inbox;
 mod memory;
 
 pub use adapter::{
-    BoxFuture, BoxStream, Inbound, Incoming, Lane, Link, LinkOptions, Outbound, Report, SyncAdapter,
+    BoxFuture, BoxStream, Inbound, Incoming, Lane, Link, LinkOptions, Order, Outbound, Report,
+    SyncAdapter,
 };
 pub use error::{ErrorKind, SyncError};
 pub use inbox::{Inbox, InboxLimits, InboxSender, inbox};

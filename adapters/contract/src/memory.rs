@@ -6,8 +6,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
-    BoxFuture, ErrorKind, InboxLimits, InboxSender, Lane, Link, LinkOptions, Outbound, Report,
-    SyncAdapter, SyncError, inbox,
+    BoxFuture, ErrorKind, InboxLimits, InboxSender, Lane, Link, LinkOptions, Order, Outbound,
+    Report, SyncAdapter, SyncError, inbox,
 };
 
 /// Joins the nodes of one process: a complete broker in memory.
@@ -99,7 +99,9 @@ impl MemoryBroker {
             inbox: sender,
             is_closed: false,
         };
-        Ok(Link::new(Box::new(outbound), inbox.boxed()))
+        let mut link = Link::new(Box::new(outbound), inbox.boxed());
+        link.order = Order::Total;
+        Ok(link)
     }
 }
 

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use wingbeat_adapter::{InboxLimits, InboxSender, Link, LinkOptions, SyncError, inbox};
+use wingbeat_adapter::{InboxLimits, InboxSender, Link, LinkOptions, Order, SyncError, inbox};
 
-use crate::config::{Address, PubSub, RedisConfig};
+use crate::config::{Address, Deployment, PubSub, RedisConfig};
 use crate::dialer::Dialer;
 use crate::error;
 use crate::outbound::RedisOutbound;
@@ -46,7 +46,15 @@ impl Attempt<'_> {
         );
         let watchdog = Watchdog::new(self, [publisher, subscriber]);
         let inbound = watchdog::guard(inbox, sender, watchdog.watch());
-        Ok(Link::new(Box::new(outbound), inbound))
+        let mut link = Link::new(Box::new(outbound), inbound);
+        // Links that meet on two servers of a cluster have no common order.
+        link.order = match self.config.deployment {
+            Deployment::Cluster(PubSub::Classic) => Order::PerOrigin,
+            Deployment::Standalone
+            | Deployment::Sentinel(_)
+            | Deployment::Cluster(PubSub::Sharded) => Order::Total,
+        };
+        Ok(link)
     }
 
     async fn subscribe(&self, name: &'static str, inbox: &InboxSender) -> Result<Line, SyncError> {

@@ -42,7 +42,9 @@ pub(super) enum End {
 
 impl Peer {
     pub(super) fn new(link: Link, speaker: String, patience: Duration) -> Self {
-        let Link { outbound, inbound } = link;
+        let Link {
+            outbound, inbound, ..
+        } = link;
         let ear = Ear {
             inbound,
             speaker,

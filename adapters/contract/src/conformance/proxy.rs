@@ -37,7 +37,8 @@ use tokio::time::sleep;
 /// client.write_all(b"hello")?;
 ///
 /// let mut heard = [0; 5];
-/// broker.accept()?.0.read_exact(&mut heard)?;
+/// let (mut end, _) = broker.accept()?;
+/// end.read_exact(&mut heard)?;
 /// assert_eq!(&heard, b"hello");
 ///
 /// proxy.cut();
