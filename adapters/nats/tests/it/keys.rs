@@ -1,0 +1,53 @@
+//! Keys and JWTs made for these tests, from seeds that say so. Nothing else is signed with them, and they do not expire.
+
+/// The public nkey of a user.
+pub(crate) const USER: &str = "UAX6JVBTPDMZCWZCMHWYOK3PKGV6BHV5QD24MVXHBGN3MOT54NX7BXBC";
+
+/// The seed of that user.
+pub(crate) const USER_SEED: &str = "SUALPS4AI452A5MGH2QPWBL2MP43A46ZSUHZZ2YULL7W3N6HAQKDNVDJHI";
+
+/// The seed of another user.
+pub(crate) const OTHER_SEED: &str = "SUAGRN6OP4GIQBDRMVA7PDOAATFH6RCUYRMQMQ3FZCVU6ML4KO36CTFIGE";
+
+/// An operator, signed by itself.
+pub(crate) const OPERATOR_JWT: &str = "\
+    eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJURVNUIiwiaWF0IjoxNzAwMDAwMDAwLCJ\
+    pc3MiOiJPRDdZSTU2NFNUSEhPTzM2RzNETDNCNk9FSEhJN0VMUEZSVDUySFBZS0tZRlhDQUdVN0tQMlVHVCIsIm5hb\
+    WUiOiJvcCIsInN1YiI6Ik9EN1lJNTY0U1RISE9PMzZHM0RMM0I2T0VISEk3RUxQRlJUNTJIUFlLS1lGWENBR1U3S1A\
+    yVUdUIiwibmF0cyI6eyJ0eXBlIjoib3BlcmF0b3IiLCJ2ZXJzaW9uIjoyfX0.DF3G3DyDjaa23lQ7PlTi8dUeuYukv\
+    lTnQ8NyKlS2KxzfDN6yxXuFRcEl-d4C2HPD3xiG5sY1mSGdnzOc00gdAA\
+";
+
+/// The public nkey of an account.
+pub(crate) const ACCOUNT: &str = "ABNCULWTPCDBPFI4A26QZNRQIX275333NB6HVPY5BQGWTCJ25E5KPS4J";
+
+/// That account, signed by the operator.
+pub(crate) const ACCOUNT_JWT: &str = "\
+    eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJURVNUIiwiaWF0IjoxNzAwMDAwMDAwLCJ\
+    pc3MiOiJPRDdZSTU2NFNUSEhPTzM2RzNETDNCNk9FSEhJN0VMUEZSVDUySFBZS0tZRlhDQUdVN0tQMlVHVCIsIm5hb\
+    WUiOiJhcHAiLCJzdWIiOiJBQk5DVUxXVFBDREJQRkk0QTI2UVpOUlFJWDI3NTMzM05CNkhWUFk1QlFHV1RDSjI1RTV\
+    LUFM0SiIsIm5hdHMiOnsibGltaXRzIjp7InN1YnMiOi0xLCJkYXRhIjotMSwicGF5bG9hZCI6LTEsImltcG9ydHMiO\
+    i0xLCJleHBvcnRzIjotMSwid2lsZGNhcmRzIjp0cnVlLCJjb25uIjotMSwibGVhZiI6LTF9LCJ0eXBlIjoiYWNjb3V\
+    udCIsInZlcnNpb24iOjJ9fQ.pbiTyXB8CZUyaKbvJ9rVccrgvn1k8xL3NFrmKucZlZEytoh8lUHTCazp6kkjyTRSwm\
+    dKKC3ty6c2ZTgmo37fBw\
+";
+
+/// The user, signed by the account.
+pub(crate) const USER_JWT: &str = "\
+    eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJURVNUIiwiaWF0IjoxNzAwMDAwMDAwLCJ\
+    pc3MiOiJBQk5DVUxXVFBDREJQRkk0QTI2UVpOUlFJWDI3NTMzM05CNkhWUFk1QlFHV1RDSjI1RTVLUFM0SiIsIm5hb\
+    WUiOiJub2RlIiwic3ViIjoiVUFYNkpWQlRQRE1aQ1daQ01IV1lPSzNQS0dWNkJIVjVRRDI0TVZYSEJHTjNNT1Q1NE5\
+    YN0JYQkMiLCJuYXRzIjp7InB1YiI6e30sInN1YiI6e30sInN1YnMiOi0xLCJkYXRhIjotMSwicGF5bG9hZCI6LTEsI\
+    nR5cGUiOiJ1c2VyIiwidmVyc2lvbiI6Mn19.Eaz_njSTXDmoxSByOYUcsI9MAJ7Y2X0bnHa7qTlTkkH5JfvenhG6ED\
+    rXVsihMK6_7G4z1ndMvxyVRmoPY2jXAQ\
+";
+
+/// The same user, signed by an account that the operator never heard of.
+pub(crate) const STRANGER_JWT: &str = "\
+    eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJURVNUIiwiaWF0IjoxNzAwMDAwMDAwLCJ\
+    pc3MiOiJBQ00ySzdKWFFRUUhBS0FNNEdMN0o1WVlWWkxFV1VNUU5NSEhSMk1BSFRLNEdRNFFDU0ZURFNXVyIsIm5hb\
+    WUiOiJub2RlIiwic3ViIjoiVUFYNkpWQlRQRE1aQ1daQ01IV1lPSzNQS0dWNkJIVjVRRDI0TVZYSEJHTjNNT1Q1NE5\
+    YN0JYQkMiLCJuYXRzIjp7InB1YiI6e30sInN1YiI6e30sInN1YnMiOi0xLCJkYXRhIjotMSwicGF5bG9hZCI6LTEsI\
+    nR5cGUiOiJ1c2VyIiwidmVyc2lvbiI6Mn19.UQGAonT9uQF-dkuJ5RXX-\
+    gSjNYSDAiAwytvtSNM60WeBegDcLSGIHiSv4Xs-NkhhMGv7FyzTJAk9Ay3MIQbbAw\
+";
