@@ -52,8 +52,13 @@ pub mod channels;
 pub mod connections;
 
 pub mod error;
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod json;
 pub mod stores;
 mod tasks;
+pub mod trace;
 mod words;
 
 #[cfg(test)]
@@ -71,3 +76,8 @@ pub use wingbeat_adapter::SyncAdapter;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Keeps the programs of the guide true.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/guide/mixed-clusters.md")]
+struct Guide;

@@ -12,7 +12,7 @@ use crate::connections::{Connection, Connections};
 use crate::event::Listeners;
 use crate::hooks::{Chains, Hooks, RegisterHooks};
 use crate::service::{Entry, Method, Params, Registration, Routes, valid_event_name};
-use crate::sync::{Schemes, Sync, SyncMode, SyncOptions, SyncParts};
+use crate::sync::{Schemes, Services, SharedService, Sync, SyncMode, SyncOptions, SyncParts};
 use crate::tasks::Tasks;
 use crate::transport::{Entrance, engineio};
 use crate::words::nearest;
@@ -124,8 +124,8 @@ impl AppBuilder {
         self
     }
 
-    /// Joins the other nodes through the broker at a URI: `memory://NAME`, `redis://…`, `rediss://…`, or a scheme of
-    /// [`register_scheme`](Self::register_scheme). The options `key`, `codec` and `delivery` may stand in its query.
+    /// Joins the other nodes through the broker at a URI: `memory://NAME`, `redis://…`, `rediss://…`; with
+    /// their features `amqp://…`, `amqps://…`, `nats://…`, `tls://…`; or a scheme of [`register_scheme`](Self::register_scheme). The options `key`, `codec` and `delivery` may stand in its query.
     pub fn sync_uri(mut self, uri: impl Into<String>) -> Self {
         self.sources.push(Source::Uri(uri.into()));
         self
@@ -188,12 +188,14 @@ impl AppBuilder {
         for (path, registration) in self.services {
             routes.insert(entry(&path, registration, &self.hooks));
         }
-        let modes = routes
-            .entries()
-            .map(|entry| (Arc::clone(&entry.path), entry.sync_mode))
-            .collect();
+        let shared = routes.entries().map(|entry| SharedService {
+            path: Arc::clone(&entry.path),
+            mode: entry.sync_mode,
+            dates: entry.dates.clone(),
+        });
+        let services = Services::new(shared);
         App(Arc::new(Inner {
-            sync: Sync::new(parts, &self.config.name, modes, dispatch.clone()),
+            sync: Sync::new(parts, &self.config.name, services, dispatch.clone()),
             entrance: self.entrance.opened(self.config.max_connections),
             config: self.config,
             routes,
@@ -230,6 +232,12 @@ impl AppBuilder {
         }
         if self.sync_options.sync_secret.as_deref() == Some("") {
             problems.push("sync_secret is empty, so everybody would know it".to_owned());
+        }
+        if self.sync_options.sync_secret.is_some() && !self.sync_options.codec.is_json() {
+            let codec = &self.sync_options.codec;
+            problems.push(format!(
+                "sync_secret works with the codec json only, not with {codec}"
+            ));
         }
         if tokio::runtime::Handle::try_current().is_err() {
             problems.push("an app is built inside a Tokio runtime".to_owned());
@@ -351,6 +359,7 @@ fn entry(path: &str, registration: Registration, app_hooks: &Hooks) -> Entry {
             registration.sync_mode
         },
         redacted: registration.redacted,
+        dates: registration.dates,
     }
 }
 

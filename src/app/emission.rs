@@ -9,6 +9,7 @@ use crate::event::{Event, EventContext, Inner, Json, Origin};
 use crate::hooks::HookContext;
 use crate::service::{Entry, Id, Method};
 use crate::sync::Emission;
+use crate::trace::TraceContext;
 
 impl App {
     /// Sends the events of a call: one for each element of an array result, otherwise one.
@@ -28,7 +29,8 @@ impl App {
         let id = context.id.as_ref().map(Id::to_json);
         let shared = EventContext::local(context.method(), id, context.extra_fields());
         let emission = |(data, public)| {
-            let event = event(entry, name, Some(shared.clone()), (data, public));
+            let call = Some((shared.clone(), context.params.trace));
+            let event = event(entry, name, call, (data, public));
             Emission { event, is_synced }
         };
         let emissions = elements(context).map(emission).collect();
@@ -52,9 +54,10 @@ impl App {
 fn event(
     entry: &Entry,
     name: &Arc<str>,
-    context: Option<EventContext>,
+    call: Option<(EventContext, Option<TraceContext>)>,
     (data, public): (Json, Json),
 ) -> Event {
+    let (context, trace) = call.unzip();
     Event::new(Inner {
         path: Arc::clone(&entry.path),
         name: Arc::clone(name),
@@ -63,6 +66,7 @@ fn event(
         context,
         origin: Origin::Local,
         happened: None,
+        trace: trace.flatten(),
     })
 }
 

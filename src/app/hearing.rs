@@ -6,6 +6,7 @@ use super::{App, AppHandle};
 use crate::event::{Event, Origin, Scope};
 use crate::service::ServiceHandle;
 use crate::sync::Gap;
+use crate::trace;
 
 impl App {
     /// Adds code that sees every event which goes to the other nodes. It runs in the task of the call: keep it short.
@@ -25,6 +26,7 @@ impl App {
 
     /// Hands an event to this node's listeners and clients.
     pub(super) fn hear(&self, event: &Event) {
+        let span = trace::fan_out(event).entered();
         if *event.origin() != Origin::Local {
             self.0.sync.taps().incoming(event);
         }
@@ -35,9 +37,9 @@ impl App {
             .registered(event.path())
             .filter(|entry| entry.publishes(event.name()));
         if let Some(entry) = entry {
-            entry
-                .publishers
-                .publish(&self.0.publishers, event, &self.0.channels);
+            let publishers = &entry.publishers;
+            let n_clients = publishers.publish(&self.0.publishers, event, &self.0.channels);
+            span.record("clients", n_clients);
         }
     }
 

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use serde_json::Value;
+use tracing::Instrument;
 
 pub use builder::{AppBuilder, BuildError};
 pub use config::Config;
@@ -27,6 +28,7 @@ use crate::service::{
 };
 use crate::sync::Sync;
 use crate::tasks::Tasks;
+use crate::trace;
 use crate::transport::{Entrance, engineio};
 
 /// A node: its services, its clients, and its link to the other nodes. Clones are the same node.
@@ -180,6 +182,11 @@ impl App {
 
     async fn run(&self, route: Route, call: Call) -> Result<Reply> {
         let mut context = self.context(&route, call);
+        let span = trace::call(&mut context);
+        self.run_hooks(&route, context).instrument(span).await
+    }
+
+    async fn run_hooks(&self, route: &Route, mut context: HookContext) -> Result<Reply> {
         route.entry.chains.run(&mut context).await?;
         self.emit_events(&context).await;
         let HookContext {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::json;
 
 /// One JSON value, kept as the text that goes into envelopes and frames.
 ///
@@ -24,14 +25,26 @@ pub struct Json(Arc<Inner>);
 struct Inner {
     text: Bytes,
     value: OnceLock<Value>,
+    /// The message of a peer whose data this is, if its codec has more types.
+    #[cfg_attr(
+        not(feature = "bson"),
+        allow(dead_code, reason = "BSON is the one codec that has more")
+    )]
+    typed: Option<Bytes>,
 }
 
 impl Json {
     /// Wraps text that a JSON parser has already accepted.
     pub(crate) fn from_valid_text(text: Bytes) -> Self {
+        Self::of_peer(text, None)
+    }
+
+    /// Wraps the data of a peer's message.
+    pub(crate) fn of_peer(text: Bytes, typed: Option<Bytes>) -> Self {
         Self(Arc::new(Inner {
             text,
             value: OnceLock::new(),
+            typed,
         }))
     }
 
@@ -46,7 +59,7 @@ impl Json {
     pub fn value(&self) -> &Value {
         self.0
             .value
-            .get_or_init(|| serde_json::from_slice(&self.0.text).unwrap_or(Value::Null))
+            .get_or_init(|| parsed(&self.0.text).unwrap_or(Value::Null))
     }
 
     /// Reads the value as a `T`.
@@ -57,6 +70,15 @@ impl Json {
         serde_json::from_slice(&self.0.text).map_err(|error| Error::bad_request(error.to_string()))
     }
 
+    /// Returns the value with its types, as dates and ids, if it is the data of an event that came as BSON.
+    ///
+    /// Every call reads it anew.
+    #[cfg(feature = "bson")]
+    #[must_use]
+    pub fn bson(&self) -> Option<bson::Bson> {
+        crate::sync::codec::data(self.0.typed.as_ref()?)
+    }
+
     /// Tells whether both are the same piece of text in memory, so that one frame serves both.
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -65,18 +87,32 @@ impl Json {
 
 impl From<&Value> for Json {
     fn from(value: &Value) -> Self {
-        Self::from_valid_text(value.to_string().into())
+        Self::from_valid_text(text(value))
     }
 }
 
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
-        let text = value.to_string().into();
         Self(Arc::new(Inner {
-            text,
+            text: text(&value),
             value: OnceLock::from(value),
+            typed: None,
         }))
     }
+}
+
+/// Writes a value; its `Display` would do the same through the formatter, at twice the cost.
+fn text(value: &Value) -> Bytes {
+    let mut text = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut text, value).expect("a value has text keys only");
+    text.into_boxed_slice().into()
+}
+
+/// Most records fit, and the text need not grow while it is written.
+const USUAL: usize = 512;
+
+fn parsed(text: &[u8]) -> Option<Value> {
+    json::parse(std::str::from_utf8(text).ok()?)
 }
 
 impl fmt::Debug for Json {

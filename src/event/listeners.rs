@@ -20,7 +20,7 @@ pub enum Scope {
 }
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
-type Table = HashMap<(Arc<str>, Arc<str>), Vec<(Scope, Listener)>>;
+type Table = HashMap<Arc<str>, HashMap<Arc<str>, Arc<Vec<(Scope, Listener)>>>>;
 
 /// The listeners of an app by service path and event name.
 #[derive(Default)]
@@ -30,20 +30,22 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    pub(crate) fn add(&self, key: (Arc<str>, Arc<str>), scope: Scope, listener: Listener) {
-        self.table
-            .write()
-            .entry(key)
-            .or_default()
-            .push((scope, listener));
+    pub(crate) fn add(
+        &self,
+        (path, event): (Arc<str>, Arc<str>),
+        scope: Scope,
+        listener: Listener,
+    ) {
+        let mut table = self.table.write();
+        let listeners = table.entry(path).or_default().entry(event).or_default();
+        Arc::make_mut(listeners).push((scope, listener));
     }
 
     /// Calls every listener of the event, in the order in which they were added.
     ///
     /// A panic is caught, logged and counted; the others still hear the event.
     pub(crate) fn notify(&self, event: &Event) {
-        let key = (Arc::clone(&event.0.path), Arc::clone(&event.0.name));
-        let Some(listeners) = self.table.read().get(&key).cloned() else {
+        let Some(listeners) = self.find(event) else {
             return;
         };
         let is_local = *event.origin() == Origin::Local;
@@ -53,6 +55,11 @@ impl Listeners {
         {
             self.call(listener, event);
         }
+    }
+
+    fn find(&self, event: &Event) -> Option<Arc<Vec<(Scope, Listener)>>> {
+        let table = self.table.read();
+        table.get(event.path())?.get(event.name()).cloned()
     }
 
     pub(crate) fn panics(&self) -> u64 {

@@ -20,6 +20,7 @@ pub(crate) use listeners::Listeners;
 pub use listeners::Scope;
 
 use crate::sync::NodeId;
+use crate::trace::TraceContext;
 
 /// Something that happened to one record of a service, here or on a peer.
 ///
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) context: Option<EventContext>,
     pub(crate) origin: Origin,
     pub(crate) happened: Option<Instant>,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// Where an event was emitted.
@@ -95,6 +97,12 @@ impl Event {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.0.origin
+    }
+
+    /// Returns the span of the call behind the event, on whichever node it ran; see [`Params::trace`](crate::Params::trace).
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.0.trace
     }
 
     /// Returns the instant of the event if it came late; a connection younger than that does not get it.

@@ -4,6 +4,7 @@ use http::{Extensions, HeaderMap};
 use serde_json::{Map, Value, json};
 
 use crate::connections::Connection;
+use crate::trace::TraceContext;
 
 /// The inputs of a call besides its id and data.
 ///
@@ -21,6 +22,9 @@ pub struct Params {
     pub headers: HeaderMap,
     /// The connection of a socket call.
     pub connection: Option<Connection>,
+    /// Where the call stands in a trace: what came as `traceparent`, and the call's own span once it runs, if somebody
+    /// wants [its spans](crate::trace). Its events carry what stands here when the last hook is done.
+    pub trace: Option<TraceContext>,
     /// What the app's own code added to the request or the connection, as `user` or `tenant`.
     pub properties: Map<String, Value>,
     /// Typed values for hooks and services; they are never sent anywhere.

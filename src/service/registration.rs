@@ -39,6 +39,7 @@ pub struct Registration {
     pub(crate) sync_context: Option<SyncContext>,
     pub(crate) sync_mode: SyncMode,
     pub(crate) redacted: Vec<Arc<str>>,
+    pub(crate) dates: Vec<Arc<str>>,
 }
 
 impl Registration {
@@ -55,6 +56,7 @@ impl Registration {
             sync_context: None,
             sync_mode: SyncMode::default(),
             redacted: Vec::new(),
+            dates: Vec::new(),
         }
     }
 
@@ -124,6 +126,15 @@ impl Registration {
     /// clients and to other nodes. Answers to calls and listeners of this node still have them; a `dispatch` serves there.
     pub fn redact<'a>(mut self, properties: impl IntoIterator<Item = &'a str>) -> Self {
         self.redacted = shared(properties);
+        self
+    }
+
+    /// Names properties whose strings are dates, at every depth, as `createdAt`.
+    ///
+    /// A [codec](crate::sync::Codec) that has dates writes them as such, so that Node processes get a `Date`; here and at
+    /// clients they stay what they are. A string that is no date in the form of RFC 3339 stays a string.
+    pub fn dates<'a>(mut self, properties: impl IntoIterator<Item = &'a str>) -> Self {
+        self.dates = shared(properties);
         self
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Entry {
     pub(crate) sync_context: Option<SyncContext>,
     pub(crate) sync_mode: SyncMode,
     pub(crate) redacted: Vec<Arc<str>>,
+    pub(crate) dates: Vec<Arc<str>>,
 }
 
 impl Entry {
@@ -202,6 +203,7 @@ mod tests {
                 sync_context: None,
                 sync_mode: SyncMode::default(),
                 redacted: Vec::new(),
+                dates: Vec::new(),
             });
         }
         routes

@@ -25,6 +25,9 @@ impl World {
                     .map_err(|what| format!("clients: {}: {what}", node.index))?;
             }
         }
+        if self.is_ordered {
+            self.check_orders()?;
+        }
         self.node_safe(has_faults)
     }
 
@@ -50,7 +53,7 @@ impl World {
     fn all_or_gap(&self, node: &Node, origin: &Node, has_faults: bool) -> Verdict {
         let mut ranges = self.released(node, origin)?;
         let is_gone = origin.app().is_none();
-        for gap in &node.heard.lock().gaps {
+        for (_, gap) in &node.heard.lock().gaps {
             let Some(range) = range_of(gap, origin)? else {
                 continue;
             };
@@ -121,7 +124,7 @@ impl World {
         })
     }
 
-    fn emitted_at(&self, tag: Tag) -> tokio::time::Instant {
+    pub(super) fn emitted_at(&self, tag: Tag) -> tokio::time::Instant {
         self.nodes[tag.from].emitted[tag.n].at
     }
 
@@ -224,6 +227,7 @@ fn range_of(gap: &Gap, origin: &Node) -> Result<Option<(u64, u64)>, String> {
     match (&gap.origin, gap.range) {
         (GapOrigin::Node { node, .. }, Some(range)) if *node == origin.id => Ok(Some(range)),
         (GapOrigin::Node { .. }, Some(_)) | (GapOrigin::Foreign, None) => Ok(None),
+        (GapOrigin::Node { .. }, None) if gap.reason == GapReason::Diverged => Ok(None),
         odd => Err(format!("odd gap: {odd:?}")),
     }
 }

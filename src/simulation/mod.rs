@@ -9,6 +9,7 @@
 mod broker;
 mod checks;
 mod node;
+mod orders;
 mod plan;
 mod run;
 mod wire;

@@ -57,7 +57,7 @@ pub(super) struct Emitted {
 #[derive(Default)]
 pub(super) struct Heard {
     pub(super) events: Vec<(Instant, Tag)>,
-    pub(super) gaps: Vec<Gap>,
+    pub(super) gaps: Vec<(Instant, Gap)>,
     /// Events that say of themselves that they come from somewhere else than they do.
     pub(super) strangers: Vec<String>,
 }
@@ -220,6 +220,13 @@ impl Node {
     }
 }
 
+impl Emitted {
+    /// The service that it is an event of.
+    pub(super) const fn path(&self) -> &'static str {
+        if self.is_shared { SHARED } else { ROOMS }
+    }
+}
+
 impl Tag {
     pub(super) fn of(data: &Value) -> Option<Self> {
         let number = |name| usize::try_from(data.get(name)?.as_u64()?).ok();
@@ -241,7 +248,7 @@ fn listen(app: &App, index: usize) -> Arc<Mutex<Heard>> {
         }
     }
     let gaps = Arc::clone(&heard);
-    app.on_gap(move |gap| gaps.lock().gaps.push(gap.clone()));
+    app.on_gap(move |gap| gaps.lock().gaps.push((Instant::now(), gap.clone())));
     heard
 }
 

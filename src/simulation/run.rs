@@ -17,7 +17,7 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) start: Instant,
     seed: u64,
-    is_ordered: bool,
+    pub(super) is_ordered: bool,
 }
 
 /// What was broken, if anything was.

@@ -1,38 +1,27 @@
 //! Sync-in: from a peer's envelope to an event.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::SyncMode;
 use super::delivery::Release;
 use super::envelope::Envelope;
 use super::quarantine::{Quarantine, Reason};
 use crate::event::{Event, EventContext, Inner, Json, Origin};
+use crate::json;
+use crate::trace;
 
 /// Turns envelopes into events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Inbound {
-    modes: HashMap<Arc<str>, SyncMode>,
     unheard: AtomicU64,
     pub(super) quarantine: Quarantine,
 }
 
 impl Inbound {
-    pub(super) fn new(modes: HashMap<Arc<str>, SyncMode>) -> Self {
-        Self {
-            modes,
-            unheard: AtomicU64::new(0),
-            quarantine: Quarantine::default(),
-        }
-    }
-
     /// Returns how many events were for services that receive none.
     pub(super) fn unheard(&self) -> u64 {
         self.unheard.load(Ordering::Relaxed)
@@ -62,8 +51,9 @@ impl Inbound {
         origin: Origin,
         happened: Option<Instant>,
     ) -> Option<Event> {
-        let Some((path, mode)) = self.modes.get_key_value(&envelope.path) else {
-            let path = envelope.path;
+        let _span = trace::sync_in(&envelope.path, &envelope.event, envelope.trace).entered();
+        let path = envelope.path;
+        let Some(service) = envelope.service else {
             self.quarantine.put(
                 Reason::UnknownService,
                 format_args!("service '{path}'"),
@@ -71,17 +61,17 @@ impl Inbound {
             );
             return None;
         };
-        if !mode.receives() {
+        if !service.mode.receives() {
             self.unheard.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let data = Json::from_valid_text(envelope.data.clone());
+        let data = Json::of_peer(envelope.data.clone(), envelope.typed);
         let public = envelope
             .context
             .as_ref()
             .and_then(|context| public_data(&envelope.data, context));
         Some(Event::new(Inner {
-            path: Arc::clone(path),
+            path,
             name: envelope.event,
             public: public.map_or_else(|| data.clone(), Json::from_valid_text),
             data,
@@ -90,6 +80,7 @@ impl Inbound {
                 .map(|context| EventContext::peer(Json::from_valid_text(context))),
             origin,
             happened,
+            trace: envelope.trace,
         }))
     }
 }
@@ -131,9 +122,10 @@ fn element(array: &RawValue, at: usize) -> Option<&RawValue> {
 }
 
 fn position(array: &RawValue, data: &[u8]) -> Option<usize> {
-    let data: Value = serde_json::from_slice(data).ok()?;
-    serde_json::from_str::<Vec<Value>>(array.get())
-        .ok()?
+    let data = json::parse(std::str::from_utf8(data).ok()?)?;
+    let elements = json::parse(array.get())?;
+    elements
+        .as_array()?
         .iter()
         .position(|element| *element == data)
 }

@@ -18,20 +18,24 @@
 //! # }
 //! ```
 
+pub(crate) mod codec;
 mod context;
 mod delivery;
 mod envelope;
+#[cfg(feature = "__fuzz")]
+pub(crate) mod fuzzing;
 mod inbound;
 mod options;
 mod outbound;
 mod quarantine;
 mod seal;
+mod services;
 mod shell;
 mod supervisor;
 mod taps;
 mod uri;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,12 +45,14 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
+pub use wingbeat_adapter::Order;
 use wingbeat_adapter::{ErrorKind, LinkOptions, SyncAdapter, SyncError};
 
+pub use codec::{BoxError, Codec, Serializer};
 pub use delivery::{
     Gap, GapReason, NodeId, Origin as GapOrigin, PeerStats, Stats as DeliveryStats, Status,
 };
-pub use options::{Codec, Delivery, SyncMode, SyncOptions};
+pub use options::{Delivery, SyncMode, SyncOptions};
 pub(crate) use outbound::Emission;
 pub use quarantine::{Quarantined, Reason};
 pub(crate) use taps::Taps;
@@ -55,7 +61,7 @@ pub(crate) use uri::Schemes;
 use crate::channels::Dispatch;
 use crate::tasks::Tasks;
 use delivery::Input;
-use seal::Gate;
+pub(crate) use services::{Services, SharedService};
 use shell::Shell;
 use supervisor::Supervisor;
 
@@ -75,6 +81,7 @@ struct Linked {
     parts: Arc<SyncParts>,
     name: Arc<str>,
     last_error: Arc<Mutex<Option<String>>>,
+    order: Arc<Mutex<Option<Order>>>,
     /// Turns true when the supervisor has ended.
     ended: watch::Sender<bool>,
 }
@@ -91,6 +98,8 @@ pub(crate) struct SyncParts {
 pub struct SyncStats {
     /// Own events that were too large for other nodes.
     pub oversize: u64,
+    /// Own events that the codec could not write for other nodes.
+    pub unwritable: u64,
     /// Messages that could not be used, by reason.
     pub quarantine: BTreeMap<Reason, u64>,
     /// Events of other nodes for services that receive none.
@@ -108,14 +117,15 @@ impl Sync {
     pub(crate) fn new(
         parts: Option<SyncParts>,
         name: &str,
-        modes: HashMap<Arc<str>, SyncMode>,
+        services: Services,
         dispatch: Dispatch,
     ) -> Self {
         let linked = parts.map(|parts| Linked {
-            shell: Arc::new(Shell::new(name, &parts.options, modes, dispatch.clone())),
+            shell: Arc::new(Shell::new(name, &parts.options, services, dispatch.clone())),
             parts: Arc::new(parts),
             name: name.into(),
             last_error: Arc::default(),
+            order: Arc::default(),
             ended: watch::Sender::new(false),
         });
         Self {
@@ -177,6 +187,7 @@ impl Sync {
         };
         SyncStats {
             oversize: shell.outbound.oversize(),
+            unwritable: shell.outbound.unwritable(),
             quarantine: shell.inbound.quarantine.counts(),
             unheard: shell.inbound.unheard(),
             gaps_untold: shell.gaps_dropped(),
@@ -207,6 +218,13 @@ impl Sync {
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.linked.as_ref()?.last_error.lock().clone()
+    }
+
+    /// Returns what order events of different origins have on the other nodes while all are `Ready`, as the broker gives it;
+    /// `None` while there was no link.
+    #[must_use]
+    pub fn order(&self) -> Option<Order> {
+        *self.linked.as_ref()?.order.lock()
     }
 
     /// Leaves the other nodes: waits until they have what was emitted, at most ten seconds, and closes the link. Events
@@ -295,10 +313,10 @@ impl Linked {
             shell: Arc::clone(&self.shell),
             adapter: Arc::clone(adapter),
             options: link_options,
-            gate: Gate::new(options),
             fail_fast: options.fail_fast,
             on_gap: Box::new(move |gap| taps.gap(gap)),
             last_error: Arc::clone(&self.last_error),
+            order: Arc::clone(&self.order),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::codec::Codec;
 use crate::words::nearest;
 
 /// How nodes are joined; assign the fields that differ.
@@ -14,7 +15,8 @@ use crate::words::nearest;
 pub struct SyncOptions {
     /// Names the topic that all nodes share; `feathers-sync` by default, as Node processes have it.
     pub key: String,
-    /// The encoding of envelopes; JSON by default.
+    /// The encoding of envelopes; JSON by default. All nodes of the topic need the same: one that meets only others is
+    /// [`Incompatible`](super::Status::Incompatible).
     pub codec: Codec,
     /// When own clients hear an own event; `ordered` by default.
     pub delivery: Delivery,
@@ -36,6 +38,8 @@ pub struct SyncOptions {
     /// [quarantine](super::Sync::quarantine) as [`Unauthenticated`](super::Reason::Unauthenticated), before anything in it
     /// is believed. Without it such codes are ignored. So all nodes have to have the same one, and a new secret takes effect
     /// between two nodes when both are restarted; a node without the secret hears the others and is heard by none.
+    ///
+    /// It works with [`Codec::Json`] only.
     ///
     /// What it does not protect against, by somebody who reaches the broker:
     ///
@@ -83,15 +87,6 @@ impl SyncMode {
     pub(crate) fn receives(self) -> bool {
         matches!(self, Self::Both | Self::Receive)
     }
-}
-
-/// The encoding of envelopes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Codec {
-    /// JSON, as Node processes use it by default.
-    #[default]
-    Json,
 }
 
 impl Default for SyncOptions {
@@ -153,25 +148,6 @@ impl FromStr for Delivery {
             "ordered" => Ok(Self::Ordered),
             "local_first" => Ok(Self::LocalFirst),
             _ => Err(unknown("delivery", text, &["ordered", "local_first"])),
-        }
-    }
-}
-
-impl FromStr for Codec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "json" => Ok(Self::Json),
-            _ => Err(unknown("codec", text, &["json"])),
-        }
-    }
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json => f.write_str("json"),
         }
     }
 }

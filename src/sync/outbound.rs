@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use wingbeat_adapter::Lane;
 
 use super::SyncOptions;
+use super::codec::{BoxError, Codec};
 use super::context::shared_context;
 use super::delivery::{Emit, Outgoing};
 use super::envelope::Envelope;
+use super::services::Services;
 use crate::app::registered_path;
 use crate::event::Event;
 
@@ -24,23 +26,30 @@ pub(crate) struct Emission {
 /// Turns events into envelopes.
 #[derive(Debug)]
 pub(super) struct Outbound {
+    services: Arc<Services>,
     node_peers: HashSet<Arc<str>>,
-    max_payload: usize,
+    /// The lower one of the option's and the broker's limit.
+    max_payload: AtomicUsize,
     is_sealed: bool,
+    codec: Codec,
     oversize: AtomicU64,
+    unwritable: AtomicU64,
 }
 
 impl Outbound {
-    pub(super) fn new(options: &SyncOptions) -> Self {
+    pub(super) fn new(options: &SyncOptions, services: Arc<Services>) -> Self {
         Self {
+            services,
             node_peers: options
                 .node_peers
                 .iter()
                 .map(|path| registered_path(path).into())
                 .collect(),
-            max_payload: options.max_payload,
+            max_payload: AtomicUsize::new(options.max_payload),
             is_sealed: options.sync_secret.is_some(),
+            codec: options.codec.clone(),
             oversize: AtomicU64::new(0),
+            unwritable: AtomicU64::new(0),
         }
     }
 
@@ -49,35 +58,64 @@ impl Outbound {
         let Emission { event, is_synced } = emission;
         let sync = is_synced
             .then(|| self.outgoing(&event))
+            .flatten()
             .filter(|outgoing| self.fits(&event, outgoing));
         Emit { event, sync }
+    }
+
+    /// Notes the longest payload that the present broker takes.
+    pub(super) fn limit(&self, max_payload: usize) {
+        self.max_payload.store(max_payload, Ordering::Relaxed);
     }
 
     pub(super) fn oversize(&self) -> u64 {
         self.oversize.load(Ordering::Relaxed)
     }
 
-    fn outgoing(&self, event: &Event) -> Outgoing<Envelope> {
+    pub(super) fn unwritable(&self) -> u64 {
+        self.unwritable.load(Ordering::Relaxed)
+    }
+
+    fn outgoing(&self, event: &Event) -> Option<Outgoing<Envelope>> {
         let lane = if self.node_peers.contains(event.path()) {
             Lane::Events
         } else {
             Lane::Control
         };
+        let (path, service) = self.services.find(event.path());
         let body = Envelope {
-            path: event.path().into(),
-            event: event.name().into(),
+            path,
+            service,
+            event: self.services.event(event.name()),
             data: event.public_data().as_bytes().clone(),
             context: shared_context(event, lane == Lane::Events),
+            trace: event.trace(),
+            typed: None,
         };
-        Outgoing {
-            lane,
-            size: body.size(self.is_sealed),
-            body,
+        let size = self.size(&body)?;
+        Some(Outgoing { lane, body, size })
+    }
+
+    /// Returns an upper bound of what the envelope takes; `None` if the codec can not write it.
+    fn size(&self, body: &Envelope) -> Option<usize> {
+        if self.codec.is_json() {
+            return Some(body.size(self.is_sealed));
         }
+        let dates = self.services.dates(body.service);
+        let written = self.codec.write(body.widest(), dates);
+        let size = written.map(|written| written.len());
+        size.map_err(|error| self.note_unwritable(body, &error))
+            .ok()
+    }
+
+    fn note_unwritable(&self, body: &Envelope, error: &BoxError) {
+        self.unwritable.fetch_add(1, Ordering::Relaxed);
+        let (path, event, codec) = (&*body.path, &*body.event, &self.codec);
+        tracing::warn!(path, event, %codec, %error, "an event can not be written for other nodes");
     }
 
     fn fits(&self, event: &Event, outgoing: &Outgoing<Envelope>) -> bool {
-        let (size, limit) = (outgoing.size, self.max_payload);
+        let (size, limit) = (outgoing.size, self.max_payload.load(Ordering::Relaxed));
         if size > limit {
             self.oversize.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(

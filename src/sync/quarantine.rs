@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::json;
+
 /// Why a message was put aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -131,7 +133,8 @@ impl Serialize for Reason {
 /// Shows the beginning of a payload; what is large or no JSON is not looked into.
 fn excerpt(payload: &[u8]) -> String {
     let is_small = payload.len() <= LARGEST_SHOWN;
-    let Some(mut value) = serde_json::from_slice(payload).ok().filter(|_| is_small) else {
+    let text = std::str::from_utf8(payload).ok().filter(|_| is_small);
+    let Some(mut value) = text.and_then(json::parse) else {
         return String::new();
     };
     mask(&mut value);

@@ -10,14 +10,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use parking_lot::RwLock;
 use ring::digest::SHA256_OUTPUT_LEN;
 use ring::hmac;
 use wingbeat_adapter::Lane;
 
 use super::SyncOptions;
-use super::delivery::Message;
-use super::envelope::{Envelope, decode};
+use super::codec::{BoxError, Codec};
+use super::delivery::{Item, Message, NodeId};
+use super::envelope::{Envelope, decode, encode, own_echo, own_mark, write};
 use super::quarantine::Reason;
+use super::services::Services;
 use crate::app::registered_path;
 
 /// Seals what this node sends.
@@ -77,44 +80,88 @@ pub(super) struct Gate {
     pub(super) seal: Option<Seal>,
     node_peers: HashSet<Arc<str>>,
     limit: usize,
+    codec: Codec,
+    services: Arc<Services>,
+    /// How envelopes of this node end.
+    own_mark: RwLock<Vec<u8>>,
 }
 
 impl Gate {
-    pub(super) fn new(options: &SyncOptions) -> Self {
+    pub(super) fn new(options: &SyncOptions, services: Arc<Services>, node: NodeId) -> Self {
         let secret = options.sync_secret.as_ref();
         let paths = options.node_peers.iter();
         Self {
             seal: secret.map(|secret| Seal::new(secret, &options.key)),
             node_peers: paths.map(|path| registered_path(path).into()).collect(),
             limit: options.max_payload,
+            codec: options.codec.clone(),
+            services,
+            own_mark: RwLock::new(own_mark(node)),
         }
+    }
+
+    /// Notes who this node is from here on: its own echoes need not be read in full.
+    pub(super) fn know(&self, node: NodeId) {
+        *self.own_mark.write() = own_mark(node);
     }
 
     /// Reads a message of a lane. With a secret, what has no seal is refused unread, unless a Node process may have sent
     /// it: then it must be an envelope without `wb`, of a service that Node processes have.
     pub(super) fn decode(&self, lane: Lane, payload: &Bytes) -> Result<Message<Envelope>, Reason> {
         let Some(seal) = &self.seal else {
-            return decode(payload, self.limit);
+            let echo = own_echo(payload, &self.own_mark.read()).map(|seq| Message::Echo { seq });
+            return echo.map_or_else(|| self.read(payload), Ok);
         };
         if payload.len() > self.limit {
             return Err(Reason::TooLarge);
         }
         if seal.proves(lane, payload) {
-            return decode(payload, self.limit);
+            return decode(payload, self.limit, &self.services);
         }
         if lane == Lane::Control || self.node_peers.is_empty() {
             return Err(Reason::Unauthenticated);
         }
-        let message = decode(payload, self.limit).ok();
+        let message = decode(payload, self.limit, &self.services).ok();
         message
             .filter(|message| self.is_foreign(message))
             .ok_or(Reason::Unauthenticated)
     }
 
+    /// Writes one element of a batch for a lane. Only a codec of the app's own can fail on what it wrote once before.
+    pub(super) fn encode(&self, lane: Lane, item: &Item<Envelope>) -> Result<Bytes, BoxError> {
+        let (Item::Event { body, .. } | Item::Again { body, .. }) = item else {
+            return Ok(encode(item, lane, self.seal.as_ref()));
+        };
+        if self.codec.is_json() {
+            return Ok(encode(item, lane, self.seal.as_ref()));
+        }
+        let dates = self.services.dates(body.service);
+        self.codec.write(write(item), dates).map(Bytes::from)
+    }
+
+    fn read(&self, payload: &Bytes) -> Result<Message<Envelope>, Reason> {
+        if self.codec.is_json() || payload.starts_with(CONTROL) {
+            return decode(payload, self.limit, &self.services);
+        }
+        if payload.len() > self.limit {
+            return Err(Reason::TooLarge);
+        }
+        // As text it may be longer than it was.
+        let mut message = decode(&self.codec.read(payload)?, usize::MAX, &self.services)?;
+        if let Message::Event { body, .. } | Message::Again { body, .. } = &mut message {
+            body.typed = self.codec.has_types().then(|| payload.clone());
+        }
+        Ok(message)
+    }
+
     fn is_foreign(&self, message: &Message<Envelope>) -> bool {
         match message {
             Message::Event { wb: None, body, .. } => self.node_peers.contains(&body.path),
-            Message::Event { .. } | Message::Again { .. } | Message::Control(_) => false,
+            Message::Event { .. }
+            | Message::Again { .. }
+            | Message::Echo { .. }
+            | Message::Control(_)
+            | Message::Stranger(_) => false,
         }
     }
 }
@@ -130,6 +177,8 @@ impl fmt::Debug for Gate {
 
 /// Bytes that the `mac` adds to a message: its frame without the brace that was there before, and the digits.
 pub(super) const SEAL_SIZE: usize = MAC - 1;
+/// How control messages begin, and no envelope of any codec.
+const CONTROL: &[u8] = br#"{"wb":"#;
 const HEAD: &[u8] = br#","mac":""#;
 const TAIL: &[u8] = br#""}"#;
 const MAC: usize = HEAD.len() + 2 * SHA256_OUTPUT_LEN + TAIL.len();
@@ -137,23 +186,30 @@ const MAC: usize = HEAD.len() + 2 * SHA256_OUTPUT_LEN + TAIL.len();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::delivery::{Control, Item, NodeId, VERSION, Wb};
-    use crate::sync::envelope::encode;
+    use crate::sync::delivery::{Control, VERSION, Wb};
 
     fn gate(secret: Option<&str>) -> Gate {
-        Gate::new(&SyncOptions {
+        let options = SyncOptions {
             sync_secret: secret.map(str::to_owned),
             node_peers: vec!["/messages/".to_owned()],
             ..SyncOptions::default()
-        })
+        };
+        Gate::new(
+            &options,
+            Arc::new(Services::new([])),
+            NodeId::from_bytes([1; 16]),
+        )
     }
 
     fn event(path: &str) -> Item<Envelope> {
         let body = Envelope {
             path: path.into(),
+            service: None,
             event: "created".into(),
             data: Bytes::from_static(br#"{"text":"hi"}"#),
             context: None,
+            trace: None,
+            typed: None,
         };
         let wb = Wb {
             v: VERSION,
@@ -299,7 +355,11 @@ mod tests {
         };
         let text = format!(
             "{options:?} {:?} {:?}",
-            Gate::new(&options),
+            Gate::new(
+                &options,
+                Arc::new(Services::new([])),
+                NodeId::from_bytes([1; 16])
+            ),
             Seal::new("s3cret", "t")
         );
         assert!(!text.contains("s3cret"), "{text}");

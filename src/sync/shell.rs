@@ -1,6 +1,6 @@
 //! The delivery core behind its lock, and what its outputs lead to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +19,9 @@ use super::envelope::Envelope;
 use super::inbound::Inbound;
 use super::outbound::{Emission, Outbound};
 use super::quarantine::Reason;
-use super::{Delivery, SyncMode, SyncOptions};
+use super::seal::Gate;
+use super::services::Services;
+use super::{Delivery, SyncOptions};
 use crate::channels::Dispatch;
 use crate::event::Event;
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub(super) struct Shell {
     built: Instant,
     pub(super) outbound: Outbound,
     pub(super) inbound: Inbound,
+    pub(super) gate: Gate,
     pub(super) dispatch: Dispatch,
     status: watch::Sender<Status>,
     was_ready: AtomicBool,
@@ -60,18 +63,22 @@ impl Shell {
     pub(super) fn new(
         name: &str,
         options: &SyncOptions,
-        modes: HashMap<Arc<str>, SyncMode>,
+        services: Services,
         dispatch: Dispatch,
     ) -> Self {
+        let services = Arc::new(services);
         let orders = Orders {
             dial_at: Some(Instant::now()),
             ..Orders::default()
         };
+        let config = config(name, options, &services);
+        let gate = Gate::new(options, Arc::clone(&services), config.node);
         Self {
-            core: Mutex::new(Core::new(config(name, options), Time::default())),
+            core: Mutex::new(Core::new(config, Time::default())),
             built: Instant::now(),
-            outbound: Outbound::new(options),
-            inbound: Inbound::new(modes),
+            outbound: Outbound::new(options, services),
+            inbound: Inbound::default(),
+            gate,
             dispatch,
             status: watch::Sender::new(Status::Connecting),
             was_ready: AtomicBool::new(false),
@@ -134,8 +141,16 @@ impl Shell {
     }
 
     fn step(&self, core: &mut Core<Event, Envelope>, input: Input<Event, Envelope>) {
-        for output in core.handle(Time::at(self.built.elapsed()), input) {
-            self.apply(output);
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            for output in core.handle(Time::at(self.built.elapsed()), input) {
+                if matches!(output, Output::Cloned) {
+                    let node = new_identity();
+                    self.gate.know(node);
+                    next = Some(Input::Rename(node));
+                }
+                self.apply(output);
+            }
         }
     }
 
@@ -158,6 +173,8 @@ impl Shell {
                 self.direct(|orders| orders.drop = Some(link));
             }
             Output::Gap(gap) => self.note_gap(gap),
+            // The core has its answer by then.
+            Output::Cloned => {}
             Output::Closed => self.direct(|orders| orders.is_closed = true),
         }
     }
@@ -216,9 +233,16 @@ impl fmt::Debug for Shell {
     }
 }
 
-fn config(name: &str, options: &SyncOptions) -> Config {
+fn new_identity() -> NodeId {
+    let node = NodeId::from_bytes(random());
+    tracing::error!(%node, "another node has the id of this one, which goes on under a new one: was a running process copied?");
+    node
+}
+
+fn config(name: &str, options: &SyncOptions, services: &Services) -> Config {
     let mut config = Config::new(NodeId::from_bytes(random()), name);
     config.seed = random();
+    config.services = services.paths();
     config.codec = options.codec.to_string();
     config.delivery = match options.delivery {
         Delivery::Ordered => delivery::Delivery::Ordered,

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::time::{sleep_until, timeout};
 use wingbeat_adapter::{
-    ErrorKind, Inbound, Incoming, Link, LinkOptions, Outbound, Report, SyncAdapter, SyncError,
+    ErrorKind, Inbound, Incoming, Lane, Link, LinkOptions, Order, Outbound, Report, SyncAdapter,
+    SyncError,
 };
 
-use super::delivery::{Failure, Gap, Input, LinkId, Publish};
-use super::envelope::encode;
-use super::seal::Gate;
+use super::delivery::{Failure, Gap, Input, Item, LinkId, Publish};
+use super::envelope::Envelope;
 use super::shell::{Orders, Shell};
 
 /// One node's way to the broker: the only one that dials.
@@ -23,11 +23,12 @@ pub(super) struct Supervisor {
     pub(super) shell: Arc<Shell>,
     pub(super) adapter: Arc<dyn SyncAdapter>,
     pub(super) options: LinkOptions,
-    pub(super) gate: Gate,
     pub(super) fail_fast: bool,
     pub(super) on_gap: Box<dyn Fn(&Gap) + Send + Sync>,
     /// Why the last link ended or did not come to be.
     pub(super) last_error: Arc<Mutex<Option<String>>>,
+    /// The order of the last link.
+    pub(super) order: Arc<Mutex<Option<Order>>>,
 }
 
 impl Supervisor {
@@ -119,8 +120,15 @@ impl Supervisor {
         let Link {
             mut outbound,
             inbound,
+            order,
+            max_payload,
             ..
         } = link;
+        let limit = self.options.max_payload;
+        self.shell
+            .outbound
+            .limit(limit.min(max_payload.unwrap_or(limit)));
+        *self.order.lock() = Some(order);
         self.shell.order(|orders| orders.drop.take());
         self.shell.handle(Input::LinkUp { link: id });
         let end = self.pump_both(id, outbound.as_mut(), inbound).await;
@@ -153,11 +161,12 @@ impl Supervisor {
             let has_room = self.shell.dispatch.has_room();
             tokio::select! {
                 biased;
-                incoming = inbound.next(), if has_room && n_read < MAX_READS => match incoming {
-                    Some(Ok(incoming)) => { n_read += 1; self.take_in(id, incoming); }
-                    Some(Err(error)) => return Some(error),
-                    None => return Some(SyncError::new(ErrorKind::Unavailable, "the broker ended the stream")),
-                },
+                item = inbound.next(), if has_room && n_read < MAX_READS => {
+                    match self.take_ready(id, item, &mut inbound) {
+                        Ok(n_taken) => n_read += n_taken,
+                        Err(error) => return Some(error),
+                    }
+                }
                 error = &mut sending => return Some(error),
                 // Not while reading pauses: own echoes that are left unread are no sign of a deaf link.
                 () = until(self.shell.next_tick()), if has_room => { n_read = 0; self.shell.handle(Input::Tick); }
@@ -174,9 +183,29 @@ impl Supervisor {
         self.shell.order(over).is_some()
     }
 
+    /// Takes in an item and some of what is there already, before anything else is looked at; returns how many.
+    fn take_ready(
+        &self,
+        id: LinkId,
+        item: Option<Result<Incoming, SyncError>>,
+        inbound: &mut Inbound,
+    ) -> Result<usize, SyncError> {
+        let mut next = Some(item);
+        let mut n_taken = 0;
+        while let Some(item) = next {
+            let ended = || SyncError::new(ErrorKind::Unavailable, "the broker ended the stream");
+            self.take_in(id, item.ok_or_else(ended)??);
+            n_taken += 1;
+            let may_go_on =
+                n_taken < MAX_READY && self.shell.dispatch.has_room() && !self.is_over(id);
+            next = may_go_on.then(|| inbound.next().now_or_never()).flatten();
+        }
+        Ok(n_taken)
+    }
+
     fn take_in(&self, link: LinkId, incoming: Incoming) {
         match incoming {
-            Incoming::Message { lane, payload } => match self.gate.decode(lane, &payload) {
+            Incoming::Message { lane, payload } => match self.shell.gate.decode(lane, &payload) {
                 Ok(message) => self.shell.handle(Input::Received { link, message }),
                 Err(reason) => self.shell.inbound.quarantine.put(
                     reason,
@@ -203,19 +232,34 @@ impl Supervisor {
             let Publish {
                 batch, lane, items, ..
             } = publish;
-            let payloads: Vec<Bytes> = items
-                .iter()
-                .map(|item| encode(item, lane, self.gate.seal.as_ref()))
-                .collect();
-            match outbound.publish(lane, &payloads).await {
-                Ok(report) => self.shell.handle(Input::Published {
-                    link,
-                    batch,
-                    failed: failures(&report),
-                }),
+            let mut written = self.write(lane, &items);
+            match outbound.publish(lane, &written.payloads).await {
+                Ok(report) => written.note(&report),
                 Err(error) => return error,
             }
+            self.shell.handle(Input::Published {
+                link,
+                batch,
+                failed: written.failed,
+            });
         }
+    }
+
+    fn write(&self, lane: Lane, items: &[Item<Envelope>]) -> Written {
+        let mut written = Written::default();
+        for (place, item) in items.iter().enumerate() {
+            match self.shell.gate.encode(lane, item) {
+                Ok(payload) => {
+                    written.places.push(place);
+                    written.payloads.push(payload);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an event could be written once, and now it can not");
+                    written.failed.push((place, Failure::Permanent));
+                }
+            }
+        }
+        written
     }
 
     fn report_gaps(&self) {
@@ -225,19 +269,28 @@ impl Supervisor {
     }
 }
 
-fn failures(report: &Report) -> Vec<(usize, Failure)> {
-    let failure = |error: &SyncError| {
-        if error.is_transient() {
-            Failure::Transient
-        } else {
-            Failure::Permanent
+/// A batch as it goes out.
+#[derive(Debug, Default)]
+struct Written {
+    payloads: Vec<Bytes>,
+    /// Where in the batch each payload stands.
+    places: Vec<usize>,
+    failed: Vec<(usize, Failure)>,
+}
+
+impl Written {
+    /// Notes what the broker did not take.
+    fn note(&mut self, report: &Report) {
+        for (at, error) in &report.failed {
+            let failure = if error.is_transient() {
+                Failure::Transient
+            } else {
+                Failure::Permanent
+            };
+            self.failed
+                .extend(self.places.get(*at).map(|place| (*place, failure)));
         }
-    };
-    report
-        .failed
-        .iter()
-        .map(|(at, error)| (*at, failure(error)))
-        .collect()
+    }
 }
 
 /// Waits for a point in time; for none, forever.
@@ -261,5 +314,7 @@ fn describe(error: &SyncError) -> String {
 
 /// What an adapter may take beyond its own deadlines.
 const GRACE: Duration = Duration::from_secs(1);
+/// Messages that are read in a row before anything else is looked at.
+const MAX_READY: usize = 64;
 /// Messages that are read in a row before the clock is looked at.
 const MAX_READS: usize = 1_024;

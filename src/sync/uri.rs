@@ -54,9 +54,11 @@ impl Schemes {
             if scheme.options.contains(&name.as_str()) {
                 theirs.push((name, value));
             } else if SyncOptions::IN_URI.contains(&name.as_str()) {
-                options.set(&name, &value)?;
+                let problem = |text| scheme.without_password(&url, text);
+                options.set(&name, &value).map_err(problem)?;
             } else {
-                return Err(scheme.unknown_option(&url, &name));
+                let text = scheme.unknown_option(url.scheme(), &name);
+                return Err(scheme.without_password(&url, text));
             }
         }
         check_node_peers(url.scheme(), &theirs, &options)?;
@@ -97,18 +99,21 @@ impl Scheme {
             .collect()
     }
 
-    /// Does not quote an option that may be the rest of a password which was not escaped.
-    fn unknown_option(&self, url: &Url, name: &str) -> String {
-        let known = self.known();
+    fn unknown_option(&self, scheme: &str, name: &str) -> String {
+        unknown(&format!("option of {scheme}://"), name, &self.known())
+    }
+
+    /// Replaces a text that quotes an option or its value if that may be the rest of a password which was not escaped.
+    fn without_password(&self, url: &Url, text: String) -> String {
         let tail = &url[Position::AfterPort..];
-        if tail.contains(['@', '#']) || tail.contains("password=") {
-            let known = known.join(", ");
-            return format!(
-                "the sync URI has an unknown option, or a password in which / ? # @ : % or & is not percent-encoded \
-                 (known: {known})"
-            );
+        if !tail.contains(['@', '#']) && !tail.contains("password=") {
+            return text;
         }
-        unknown(&format!("option of {}://", url.scheme()), name, &known)
+        let known = self.known().join(", ");
+        format!(
+            "the sync URI has an unknown option or value, or a password in which / ? # @ : % or & is not percent-encoded \
+             (known: {known})"
+        )
     }
 }
 
@@ -119,6 +124,18 @@ impl Default for Schemes {
             let name = uri.trim_start_matches("memory:").trim_matches('/');
             Ok(Arc::new(MemoryBroker::named(name)))
         });
+        #[cfg(feature = "amqp")]
+        for scheme in wingbeat_amqp::SCHEMES {
+            schemes.register(scheme, wingbeat_amqp::OPTIONS, |uri| {
+                Ok(Arc::new(wingbeat_amqp::AmqpAdapter::from_uri(uri)?))
+            });
+        }
+        #[cfg(feature = "nats")]
+        for scheme in wingbeat_nats::SCHEMES {
+            schemes.register(scheme, wingbeat_nats::OPTIONS, |uri| {
+                Ok(Arc::new(wingbeat_nats::NatsAdapter::from_uri(uri)?))
+            });
+        }
         #[cfg(feature = "redis")]
         for scheme in wingbeat_redis::SCHEMES {
             schemes.register(scheme, wingbeat_redis::OPTIONS, |uri| {
@@ -193,7 +210,12 @@ fn describe(scheme: &str, error: &SyncError) -> String {
 }
 
 /// Schemes that a feature of this crate enables.
-const FEATURES: [(&str, &str); 6] = [
+const FEATURES: [(&str, &str); 11] = [
+    ("amqp", "amqp"),
+    ("amqps", "amqp"),
+    ("rabbitmq", "amqp"),
+    ("nats", "nats"),
+    ("tls", "nats"),
     ("redis", "redis"),
     ("rediss", "redis"),
     ("redis+sentinel", "redis"),
@@ -220,7 +242,8 @@ mod tests {
             text.contains("unknown scheme 'memry://', did you mean 'memory://'?"),
             "{text}"
         );
-        assert!(text.contains("known: memory"), "{text}");
+        let (_, known) = text.split_once("(known: ").unwrap();
+        assert!(known.contains("memory"), "{text}");
     }
 
     #[test]
@@ -296,6 +319,8 @@ mod tests {
             "many://u:7?hush#@a",
             "many://a?password=x&hush",
             "many://u:hush/hush@a",
+            "many://u:x@y?codec=hush@a",
+            "many://u:x@y?key=&delivery=hush@a",
             "many://u:hush,hush:hush",
         ] {
             if let Err(text) = passed_on(uri) {
@@ -321,6 +346,65 @@ mod tests {
         for uri in ["redis+sentinel://a,b/s?key=k", "redis+cluster://a,b?key=k"] {
             assert!(Schemes::default().open(uri, SyncOptions::default()).is_ok());
         }
+    }
+
+    #[test]
+    #[cfg(feature = "amqp")]
+    fn every_scheme_of_amqp_is_known_and_names_its_own_mistakes() {
+        for (uri, part) in [
+            ("amqp://a/b/c", "one virtual host"),
+            ("amqps://u@a", "without the other"),
+            ("rabbitmq://a?heartbeat=0", "a number of seconds"),
+            ("amq://a", "did you mean 'amqp://'?"),
+            ("amqp://a?hartbeat=5", "did you mean 'heartbeat'?"),
+        ] {
+            let text = problem(uri);
+            assert!(text.contains(part), "{uri}: {text}");
+        }
+        for uri in ["amqp://a,b/v?key=k&heartbeat=5", "rabbitmq://u:p%40@a"] {
+            let parts = Schemes::default().open(uri, SyncOptions::default());
+            assert_eq!(parts.unwrap().adapter.name(), "amqp");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "amqp"))]
+    fn the_schemes_of_amqp_name_their_feature() {
+        for scheme in ["amqp", "amqps", "rabbitmq"] {
+            let text = problem(&format!("{scheme}://x"));
+            assert!(text.contains("needs the feature 'amqp'"), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "nats")]
+    fn every_scheme_of_nats_is_known_and_names_its_own_mistakes() {
+        for (uri, part) in [
+            ("nats://a:1,b:x", "invalid port number"),
+            ("tls://a,b/subject", "has a path"),
+            ("tls://t@a?nkey=/n", "one of a user"),
+            ("nats://a?ca_cert=/ca.pem", "needs tls://"),
+            ("nats://a?nkye=/n", "did you mean 'nkey'?"),
+            ("nts://a", "did you mean 'nats://'?"),
+        ] {
+            let text = problem(uri);
+            assert!(text.contains(part), "{uri}: {text}");
+        }
+        for uri in [
+            "nats://u:p@a:1,b?key=k&heartbeat=500",
+            "tls://token@a?key=k",
+        ] {
+            let opened = Schemes::default()
+                .open(uri, SyncOptions::default())
+                .map(|_| ());
+            assert_eq!(opened, Ok(()), "{uri}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "nats"))]
+    fn nats_without_its_feature_names_the_feature() {
+        assert!(problem("nats://x").contains("needs the feature 'nats'"));
     }
 
     #[test]

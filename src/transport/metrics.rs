@@ -194,6 +194,7 @@ table! { app: AppStats, "", besides [];
 
 table! { sync: SyncStats, "sync_", besides [quarantine, delivery];
     counter oversize "Own events that were too large for other nodes"
+    counter unwritable "Own events that the codec could not write for other nodes"
     counter unheard "Events of other nodes for services that receive none"
     counter gaps_untold "Gaps that came faster than the app's own code could be told of them"
     gauge dispatch_peak "The most events that ever waited for this node's own clients"
@@ -231,6 +232,7 @@ table! { delivery: DeliveryStats, "sync_", besides [quarantined];
     counter links_dropped "Links that this node gave up"
     counter stale "Messages and reports of links that are gone"
     counter stale_hellos "Own hellos of links that are gone"
+    counter renamed "New ids that this node took because another one had the same"
     counter lost "Messages that the adapter said were lost"
     counter departed "Peers that left or fell silent"
     counter departed_dropped "Departed peers whose place had to be forgotten"
@@ -275,12 +277,13 @@ const PEER_COUNTERS: [PeerCounter; 5] = [
         |peer| peer.repaired,
     ),
 ];
-const STATUSES: [Status; 7] = [
+const STATUSES: [Status; 8] = [
     Status::Off,
     Status::Connecting,
     Status::Replaying,
     Status::Ready,
     Status::Degraded,
+    Status::Incompatible,
     Status::Reconnecting,
     Status::Closed,
 ];

@@ -12,6 +12,8 @@
 
 pub(crate) mod engineio;
 mod entrance;
+#[cfg(feature = "__fuzz")]
+pub(crate) mod fuzzing;
 mod health;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -1,5 +1,5 @@
 use super::Core;
-use super::io::{DropReason, Output};
+use super::io::{Body, DropReason, Output};
 use super::link::Part;
 use super::stats::Status;
 use super::time::Time;
@@ -26,7 +26,7 @@ impl Phase {
 }
 
 /// The end: settle, say goodbye, close.
-impl<E, B: Clone> Core<E, B> {
+impl<E, B: Body> Core<E, B> {
     pub(super) fn close(&mut self) {
         if self.phase == Phase::Open {
             self.phase = Phase::Closing;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::node::NodeId;
@@ -11,6 +12,8 @@ pub(crate) struct Config {
     pub(crate) name: String,
     /// The name of the envelope codec. Peers with another one are not understood and said so.
     pub(crate) codec: String,
+    /// The paths of the app's services, by the place that a body names.
+    pub(crate) services: Vec<Arc<str>>,
     /// When own clients hear an own event while the status is `Ready`.
     pub(crate) delivery: Delivery,
     /// Seeds jitter and nonces. The shell draws it at random; a test fixes it.
@@ -42,6 +45,8 @@ pub(crate) struct Limits {
     pub(crate) hold_entries: usize,
     /// Bytes of the same.
     pub(crate) hold_bytes: usize,
+    /// Bytes of the same of all peers together. What would wait beyond that is not taken, and asked for later.
+    pub(crate) hold_total: usize,
     /// Elements of one batch to the broker.
     pub(crate) batch_items: usize,
     /// Bytes of one batch, unless its only element is larger.
@@ -97,13 +102,16 @@ pub(crate) struct Timing {
     pub(crate) backoff_reset: Duration,
     /// The shortest time between two links that are dropped because every peer says that it does not hear us.
     pub(crate) redial_every: Duration,
+    /// The shortest time between two new ids.
+    pub(crate) rename_every: Duration,
     /// How long an element rests that the broker refused for the moment.
     pub(crate) retry_after: Duration,
     /// The core asks to be called at least this often while there is a link.
     pub(crate) pulse: Duration,
     /// A longer time between two calls means that this process slept; what is beyond it counts against nobody.
     pub(crate) starved: Duration,
-    /// Added to the time we have served clients when we ask for a peer's past, for the way that the question takes.
+    /// Added to the time we have served clients when we ask for a peer's past, for the way that the question takes. An
+    /// answer to an older question counts for nothing.
     pub(crate) service_slack: Duration,
 }
 
@@ -114,6 +122,7 @@ impl Config {
             node,
             name: name.into(),
             codec: "json".to_owned(),
+            services: Vec::new(),
             delivery: Delivery::default(),
             seed: 0,
             limits: Limits::default(),
@@ -142,6 +151,7 @@ impl Default for Limits {
             log_age: Duration::from_secs(300),
             hold_entries: 1_024,
             hold_bytes: 4 * MIB,
+            hold_total: 32 * MIB,
             batch_items: 256,
             batch_bytes: 256 * 1024,
             peers: 256,
@@ -174,10 +184,11 @@ impl Default for Timing {
             backoff: (Duration::from_millis(100), Duration::from_secs(5)),
             backoff_reset: Duration::from_secs(30),
             redial_every: Duration::from_secs(30),
+            rename_every: Duration::from_secs(30),
             retry_after: Duration::from_millis(50),
             pulse: Duration::from_millis(500),
             starved: Duration::from_secs(1),
-            service_slack: Duration::from_secs(5),
+            service_slack: Duration::from_secs(1),
         }
     }
 }

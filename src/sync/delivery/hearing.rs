@@ -4,15 +4,16 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Core;
+use super::divergence::{Hearing, Source};
 use super::hold::Held;
-use super::io::{LinkId, Message, Output, QuarantineReason, Quarantined, Release};
+use super::io::{Body, LinkId, Message, Output, QuarantineReason, Quarantined, Release};
 use super::link::Link;
 use super::message::{Bye, Control, Hello, VERSION, Void, Want, Wb, end_of};
 use super::node::NodeId;
 use super::peer::{Arrival, Freed, Reach, Verdict};
 use super::peers::{Admission, FreedOf};
-use super::stats::{GapReason, Origin, Status};
-use super::time::Time;
+use super::stats::{Gap, GapReason, Origin, Status};
+use super::time::{Time, clock, millis};
 
 /// An envelope with its `wb`.
 struct Envelope<B> {
@@ -23,7 +24,7 @@ struct Envelope<B> {
 }
 
 /// What comes in on a link.
-impl<E, B: Clone> Core<E, B> {
+impl<E, B: Body> Core<E, B> {
     pub(super) fn received(&mut self, now: Time, link: LinkId, message: Message<B>) {
         if self.link.as_ref().is_none_or(|current| current.id != link) {
             self.stats.stale += 1;
@@ -45,7 +46,8 @@ impl<E, B: Clone> Core<E, B> {
                     },
                 );
             }
-            Message::Event { wb: None, body, .. } => self.foreign(body),
+            Message::Event { wb: None, body, .. } => self.foreign(now, body),
+            Message::Echo { seq } => self.own_echo(now, seq),
             Message::Again { wb, body, size } => {
                 self.envelope(
                     now,
@@ -61,6 +63,7 @@ impl<E, B: Clone> Core<E, B> {
             Message::Control(Control::Want(want)) => self.want(now, &want),
             Message::Control(Control::Void(void)) => self.void_of(now, &void),
             Message::Control(Control::Bye(bye)) => self.bye_of(now, &bye),
+            Message::Stranger(node) => self.stranger(now, node, QuarantineReason::Version),
         }
     }
 
@@ -69,33 +72,60 @@ impl<E, B: Clone> Core<E, B> {
         if self.link.as_ref().is_some_and(|current| current.id == link) {
             self.stats.lost += n;
             self.hello_soon(now);
-            self.gap(Origin::Foreign, None, GapReason::Lost);
+            self.gap(Gap::new(Origin::Foreign, None, GapReason::Lost));
         }
     }
 
     pub(super) fn give(&mut self, (node, name, freed): FreedOf<B>) {
         for freed in freed {
             match freed {
-                Freed::Release(Held { body, age, .. }) => {
-                    self.stats.released += 1;
-                    let name = Arc::clone(&name);
-                    self.output(Output::Release(Release {
-                        from: node,
-                        name,
-                        age,
-                        body,
-                    }));
-                }
+                Freed::Release(held) => self.release(node, Arc::clone(&name), held),
                 Freed::Gap { range, reason } => {
                     let name = Arc::clone(&name);
-                    self.gap(Origin::Node { node, name }, Some(range), reason);
+                    let origin = Origin::Node { node, name };
+                    self.gap(Gap::new(origin, Some(range), reason));
                 }
             }
         }
     }
 
-    fn foreign(&mut self, body: B) {
+    fn release(&mut self, node: NodeId, name: Arc<str>, held: Held<B>) {
+        let waited = self.now.since(held.arrived);
+        let Held {
+            body, age, early, ..
+        } = held;
+        let age = age
+            .map(|age| age + waited)
+            .or_else(|| (!waited.is_zero()).then_some(waited));
+        self.stats.released += 1;
+        if let Some(service) = body.service() {
+            let hearing = Hearing {
+                service,
+                source: Source::Peer(node),
+                age,
+                early,
+            };
+            self.divergence.hear(self.now, hearing, &self.config);
+        }
+        self.output(Output::Release(Release {
+            from: node,
+            name,
+            age,
+            body,
+        }));
+    }
+
+    fn foreign(&mut self, now: Time, body: B) {
         self.stats.foreign += 1;
+        if let Some(service) = body.service() {
+            let hearing = Hearing {
+                service,
+                source: Source::Foreign,
+                age: None,
+                early: false,
+            };
+            self.divergence.hear(now, hearing, &self.config);
+        }
         self.output(Output::Foreign { body });
     }
 
@@ -112,7 +142,7 @@ impl<E, B: Clone> Core<E, B> {
             self.peer_envelope(now, envelope);
         } else if !envelope.is_repeated {
             // An own `Again` settles nothing: those who listen on the events lane only have not heard it.
-            self.own_echo(seq);
+            self.own_echo(now, seq);
         }
     }
 
@@ -137,13 +167,23 @@ impl<E, B: Clone> Core<E, B> {
             size,
             is_repeated,
         } = envelope;
+        if self.is_hold_full(wb.node, wb.seq, size) {
+            self.stats.hold_refused += 1;
+            return;
+        }
         let Some(peer) = self.peers.get_mut(wb.node) else {
             return;
         };
         let age = wb.age.map(Duration::from_millis);
         let arrival = Arrival {
             seq: wb.seq,
-            held: Held { body, size, age },
+            held: Held {
+                body,
+                size,
+                age,
+                early: wb.early,
+                arrived: now,
+            },
             is_repeated,
         };
         match peer.take(now, arrival, &self.config) {
@@ -155,13 +195,19 @@ impl<E, B: Clone> Core<E, B> {
         self.give_freed(wb.node);
     }
 
+    /// Whether an envelope would have to wait where all peers together have no more room.
+    fn is_hold_full(&self, node: NodeId, seq: u64, size: usize) -> bool {
+        let waits = self.peers.get(node).is_some_and(|peer| peer.next() < seq);
+        waits && self.peers.held_bytes().saturating_add(size) > self.config.limits.hold_total
+    }
+
     fn hello(&mut self, now: Time, hello: &Hello) {
         if hello.node == self.config.node {
             self.own_hello(now, hello.nonce);
         } else if hello.v != VERSION {
-            self.refuse(QuarantineReason::Version, hello.node, None, None);
+            self.stranger(now, hello.node, QuarantineReason::Version);
         } else if hello.codec != self.config.codec {
-            self.refuse(QuarantineReason::Codec, hello.node, None, None);
+            self.stranger(now, hello.node, QuarantineReason::Codec);
         } else if self.admit(now, hello.node, None) == Admission::Full {
             self.refuse(QuarantineReason::TooManyPeers, hello.node, None, None);
         } else {
@@ -173,6 +219,9 @@ impl<E, B: Clone> Core<E, B> {
     fn own_hello(&mut self, now: Time, nonce: u64) {
         let Some(link) = self.link.as_mut().filter(|link| link.nonce == nonce) else {
             self.stats.stale_hellos += 1;
+            if !self.nonces.contains(nonce) {
+                self.cloned_identity(now, None);
+            }
             return;
         };
         link.hello.echoed(now);
@@ -182,6 +231,7 @@ impl<E, B: Clone> Core<E, B> {
             self.mark = self.log.end();
             self.peers.link_proven(now, &self.config);
             self.set_status(Status::Replaying);
+            self.judge_strangers(now);
         }
     }
 
@@ -198,6 +248,7 @@ impl<E, B: Clone> Core<E, B> {
         };
         let is_plausible = peer.announce(now, reach, &self.config);
         self.give_freed(hello.node);
+        self.judge_strangers(now);
         if !is_plausible {
             let reason = QuarantineReason::ImplausibleSeq;
             self.refuse(reason, hello.node, hello.sent, None);
@@ -254,7 +305,8 @@ impl<E, B: Clone> Core<E, B> {
 
     fn void_of(&mut self, now: Time, void: &Void) {
         self.touch(now, void.node);
-        if void.to.is_some_and(|to| to != self.config.node) {
+        let is_ours = void.to.is_none_or(|to| to == self.config.node);
+        if !is_ours || self.is_stale_answer(now, void) {
             return;
         }
         let Some(peer) = self.peers.get_mut(void.node) else {
@@ -265,6 +317,16 @@ impl<E, B: Clone> Core<E, B> {
         if !is_plausible {
             self.refuse(QuarantineReason::ImplausibleSeq, void.node, None, None);
         }
+    }
+
+    /// Whether the question was on its way for so long that the owner of the log took our clients for younger than they
+    /// are.
+    fn is_stale_answer(&self, now: Time, void: &Void) -> bool {
+        let way = |asked| clock(now).saturating_sub(asked);
+        void.to.is_some()
+            && void
+                .asked
+                .is_none_or(|asked| way(asked) >= millis(self.config.timing.service_slack))
     }
 
     fn bye_of(&mut self, now: Time, bye: &Bye) {
@@ -298,7 +360,7 @@ impl<E, B: Clone> Core<E, B> {
         self.give(freed);
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         reason: QuarantineReason,
         node: NodeId,

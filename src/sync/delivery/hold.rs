@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::config::Limits;
 use super::message::Span;
+use super::time::Time;
 
 /// Envelopes of one peer that came before a lower sequence, and ranges that are known not to come.
 ///
@@ -21,6 +22,9 @@ pub(crate) struct Held<B> {
     pub(crate) body: B,
     pub(crate) size: usize,
     pub(crate) age: Option<Duration>,
+    pub(crate) arrived: Time,
+    /// Its origin's own clients heard it before the broker had it.
+    pub(crate) early: bool,
 }
 
 /// A range that will not come.
@@ -50,6 +54,15 @@ impl<B> Hold<B> {
 
     pub(crate) fn len(&self) -> usize {
         self.events.len()
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    #[cfg(test)]
+    pub(crate) fn n_skips(&self) -> usize {
+        self.skips.len()
     }
 
     pub(crate) fn contains(&self, seq: u64) -> bool {

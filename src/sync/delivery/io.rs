@@ -7,6 +7,12 @@ use super::message::{Control, Wb};
 use super::node::NodeId;
 use super::stats::{Gap, Status};
 
+/// The encoded body of an envelope, without its `wb`: cheap to clone.
+pub(crate) trait Body: Clone {
+    /// The place of its service in [`Config::services`](super::Config); `None` if it is of none of them.
+    fn service(&self) -> Option<usize>;
+}
+
 /// Names one link; the shell counts up with every dial that succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LinkId(pub(crate) u64);
@@ -39,6 +45,8 @@ pub(crate) enum Input<E, B> {
     /// Time passed. The shell hands in what is readable and the publish that is done *before* it ticks, because a starved
     /// node is not deaf.
     Tick,
+    /// Go on under this id, as the answer to [`Output::Cloned`].
+    Rename(NodeId),
     /// Take no more events; say goodbye when everything is settled.
     Close,
     /// The deadline of `Close` has passed.
@@ -81,6 +89,10 @@ pub(crate) enum Message<B> {
         body: B,
         size: usize,
     },
+    /// An envelope of ours that came back, of which nothing else is needed.
+    Echo {
+        seq: u64,
+    },
     /// An envelope that its origin repeats because somebody asked.
     Again {
         wb: Wb,
@@ -88,6 +100,8 @@ pub(crate) enum Message<B> {
         size: usize,
     },
     Control(Control),
+    /// The hello of a node that speaks another version.
+    Stranger(NodeId),
 }
 
 /// What the shell has to do, in this order and under the lock that guards the core.
@@ -111,6 +125,8 @@ pub(crate) enum Output<E, B> {
     Gap(Gap),
     /// A message could not be used or sent.
     Quarantine(Quarantined<B>),
+    /// Another node has our id. The shell answers with `Rename`.
+    Cloned,
     /// The core is closed. Only `Emit` has an effect from here on.
     Closed,
 }
@@ -158,6 +174,8 @@ pub(crate) enum DropReason {
     PeersDeaf,
     /// Another link took its place.
     Replaced,
+    /// We go on under another id.
+    Renamed,
     /// The core is closed.
     Closed,
 }

@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use super::Core;
 use super::closing::Phase;
-use super::io::{DropReason, LinkId, Output};
+use super::divergence::Source;
+use super::io::{Body, DropReason, LinkId, Output};
 use super::link::Link;
-use super::stats::{GapReason, Origin, Status};
+use super::stats::{Gap, GapReason, Origin, Status};
 use super::time::Time;
 
 /// What time and the end of links do. Time is judged in a tick only, after the shell has handed in all that is readable.
-impl<E, B: Clone> Core<E, B> {
+impl<E, B: Body> Core<E, B> {
     /// When the shell has to tick at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         if self.phase == Phase::Closed {
@@ -44,6 +45,8 @@ impl<E, B: Clone> Core<E, B> {
         self.trim_log(now);
         self.judge_link(now);
         self.judge_peers(now);
+        self.judge_orders(now);
+        self.judge_strangers(now);
         self.judge_bye(now);
     }
 
@@ -63,8 +66,10 @@ impl<E, B: Clone> Core<E, B> {
         }
         self.stats.links += 1;
         self.sent_marks.clear();
-        self.link = Some(Link::new(link, self.nonce(), now));
-        self.gap(Origin::Foreign, None, GapReason::NewLink);
+        let nonce = self.nonce();
+        self.nonces.add(nonce);
+        self.link = Some(Link::new(link, nonce, now));
+        self.gap(Gap::new(Origin::Foreign, None, GapReason::NewLink));
     }
 
     pub(super) fn dial_failed(&mut self) {
@@ -173,6 +178,28 @@ impl<E, B: Clone> Core<E, B> {
                 self.stats.departed_dropped += u64::from(is_over);
                 self.give(freed);
             }
+        }
+    }
+
+    /// Tells the app which services have clients that may hold another state than those of other nodes.
+    fn judge_orders(&mut self, now: Time) {
+        for (service, source) in self.divergence.due(now, &self.config) {
+            let path = self.config.services.get(service).cloned();
+            let origin = self.origin(source);
+            let gap = Gap::new(origin, None, GapReason::Diverged);
+            self.gap(Gap { path, ..gap });
+        }
+    }
+
+    fn origin(&self, source: Source) -> Origin {
+        let (node, name) = match source {
+            Source::Foreign => return Origin::Foreign,
+            Source::Us => (self.config.node, self.config.name.as_str()),
+            Source::Peer(node) => (node, self.peers.get(node).map_or("", |peer| &peer.name)),
+        };
+        Origin::Node {
+            node,
+            name: name.into(),
         }
     }
 

@@ -129,6 +129,24 @@ impl<B> Log<B> {
         is_new
     }
 
+    /// Begins anew at sequence 0 with what is not settled; returns the new sequences of those from the lowest unsettled on.
+    pub(crate) fn renumber(&mut self) -> Vec<Option<u64>> {
+        let skip = self.place(self.unsettled).unwrap_or(self.entries.len());
+        let mut old = std::mem::replace(self, Self::new()).entries;
+        let mut keep = |entry: Entry<B>| {
+            let (seq, body) = (self.end(), entry.body.filter(|_| !entry.settled)?);
+            self.bytes += entry.size;
+            self.entries.push_back(Entry {
+                body: Some(body),
+                sent: None,
+                repeated: None,
+                ..entry
+            });
+            Some(seq)
+        };
+        old.drain(skip..).map(&mut keep).collect()
+    }
+
     /// Takes the body of an entry that cannot be published; `None` if its echo came all the same.
     pub(crate) fn void(&mut self, seq: u64) -> Option<B> {
         let entry = self.get_mut(seq).filter(|entry| !entry.settled)?;

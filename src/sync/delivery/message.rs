@@ -75,6 +75,10 @@ pub(crate) struct Want {
     pub(crate) to: u64,
     /// Milliseconds: what was emitted longer ago is of no use to the asker, whose clients are younger.
     pub(crate) max_age: u64,
+    /// The asker's own clock in milliseconds. It comes back with what is too old, so that the asker can tell how old its
+    /// question was by then: a frozen broker may have kept it.
+    #[serde(default)]
+    pub(crate) asked: u64,
 }
 
 /// Says which sequences will not come.
@@ -86,6 +90,9 @@ pub(crate) struct Void {
     pub(crate) node: NodeId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<NodeId>,
+    /// What the asker's `Want` said; only in the form with `to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<u64>,
     pub(crate) seqs: Vec<Span>,
 }
 

@@ -16,8 +16,10 @@
 
 mod closing;
 mod config;
+mod divergence;
 mod hearing;
 mod hold;
+mod identity;
 mod io;
 mod judging;
 mod link;
@@ -31,30 +33,35 @@ mod sending;
 mod sequencer;
 mod slots;
 mod stats;
+mod strangers;
 mod time;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::vec::Drain;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 pub(crate) use config::{Config, Delivery};
 pub(crate) use io::{
-    Emit, Failure, Input, Item, LinkId, Message, Outgoing, Output, Publish, QuarantineReason,
+    Body, Emit, Failure, Input, Item, LinkId, Message, Outgoing, Output, Publish, QuarantineReason,
     Quarantined, Release,
 };
-pub(crate) use message::{Control, VERSION, Wb};
+pub(crate) use message::{Control, LAST_SEQ, VERSION, Wb};
 pub(crate) use time::Time;
 
 pub use node::NodeId;
 pub use stats::{Gap, GapReason, Origin, PeerStats, Stats, Status};
 
 use closing::Phase;
+use divergence::Divergence;
+use identity::Nonces;
 use link::{Backoff, Link};
 use log::Log;
 use peers::Peers;
 use repair::Repair;
 use slots::Slots;
+use strangers::Strangers;
 
 /// The sequencer of one topic of one node: status, log, slots, send position, peers.
 ///
@@ -85,11 +92,18 @@ pub(crate) struct Core<E, B> {
     redialed: Option<Time>,
     peers: Peers<B>,
     repair: Repair,
+    divergence: Divergence,
+    /// When askers were last given something.
+    repeated_at: Option<Time>,
+    strangers: Strangers,
+    nonces: Nonces,
+    /// When the shell was last asked for a new id.
+    cloned: Option<Time>,
     stats: Stats,
     outputs: Vec<Output<E, B>>,
 }
 
-impl<E, B: Clone> Core<E, B> {
+impl<E, B: Body> Core<E, B> {
     /// A core that has no link yet; the shell dials at once.
     pub(crate) fn new(config: Config, now: Time) -> Self {
         Self {
@@ -111,6 +125,11 @@ impl<E, B: Clone> Core<E, B> {
             redialed: None,
             peers: Peers::new(),
             repair: Repair::new(now, &config),
+            divergence: Divergence::new(now, &config),
+            repeated_at: None,
+            strangers: Strangers::default(),
+            nonces: Nonces::default(),
+            cloned: None,
             stats: Stats::default(),
             outputs: Vec::new(),
             config,
@@ -118,13 +137,13 @@ impl<E, B: Clone> Core<E, B> {
     }
 
     /// Takes one input and returns what the shell has to do, in order.
-    pub(crate) fn handle(&mut self, now: Time, input: Input<E, B>) -> Vec<Output<E, B>> {
+    pub(crate) fn handle(&mut self, now: Time, input: Input<E, B>) -> Drain<'_, Output<E, B>> {
         let now = self.advance(now);
         self.dispatch(now, input);
         self.promote(now);
         self.close_if_done(now);
         self.pump(now);
-        std::mem::take(&mut self.outputs)
+        self.outputs.drain(..)
     }
 
     /// The counters and the levels.
@@ -162,6 +181,7 @@ impl<E, B: Clone> Core<E, B> {
                 batch,
                 failed,
             } => self.published(now, (link, batch), &failed),
+            Input::Rename(node) => self.rename(now, node),
             Input::Tick => self.tick(now),
             Input::Close => self.close(),
             Input::CloseNow => self.close_now(now),
@@ -192,20 +212,18 @@ impl<E, B: Clone> Core<E, B> {
         self.output(Output::Quarantine(quarantined));
     }
 
-    fn gap(&mut self, origin: Origin, range: Option<(u64, u64)>, reason: GapReason) {
+    fn gap(&mut self, gap: Gap) {
         self.stats.gaps += 1;
-        let missing = range.map_or(0, |(from, to)| (to - from).saturating_add(1));
+        let missing = gap
+            .range
+            .map_or(0, |(from, to)| (to - from).saturating_add(1));
         self.stats.missing = self.stats.missing.saturating_add(missing);
-        self.output(Output::Gap(Gap {
-            origin,
-            range,
-            reason,
-        }));
+        self.output(Output::Gap(gap));
     }
 
     /// A number that JSON readers see exactly.
     fn nonce(&mut self) -> u64 {
-        self.rng.random_range(0..=message::LAST_SEQ)
+        self.rng.random_range(0..=LAST_SEQ)
     }
 }
 

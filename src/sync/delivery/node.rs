@@ -2,6 +2,7 @@ use std::fmt;
 
 use data_encoding::HEXLOWER;
 use serde::de::{Unexpected, Visitor};
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Identifies one built app among all that share a topic: 16 random bytes, written as 32 lower-case hex characters.
@@ -46,7 +47,9 @@ impl fmt::Debug for NodeId {
 
 impl Serialize for NodeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut text = [0; 32];
+        HEXLOWER.encode_mut(&self.0, &mut text);
+        serializer.serialize_str(str::from_utf8(&text).map_err(S::Error::custom)?)
     }
 }
 

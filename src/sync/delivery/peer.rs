@@ -146,6 +146,10 @@ impl<B> Peer<B> {
         self.is_contacted
     }
 
+    pub(crate) const fn hold(&self) -> &Hold<B> {
+        &self.hold
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.hold.len()
     }
@@ -292,6 +296,11 @@ impl<B> Peer<B> {
         Some((self.next, hole.end - 1))
     }
 
+    /// Whether it ever said hello, in a way that we read.
+    pub(crate) const fn said_hello(&self) -> bool {
+        self.nonce.is_some()
+    }
+
     /// Notes the nonce of a hello and tells whether it is another one than before.
     pub(crate) fn is_new_link(&mut self, nonce: u64) -> bool {
         self.nonce.replace(nonce) != Some(nonce)
@@ -355,8 +364,12 @@ impl<B> Peer<B> {
             return Verdict::NoRoom;
         }
         self.counts.repaired += u64::from(arrival.is_repeated);
-        self.hold.insert(seq, arrival.held);
-        self.drain();
+        if seq == self.next && self.hold.first().is_none() {
+            self.free(arrival.held);
+        } else {
+            self.hold.insert(seq, arrival.held);
+            self.drain();
+        }
         self.watch_hole(now, before, &config.timing);
         Verdict::Taken
     }
@@ -401,15 +414,19 @@ impl<B> Peer<B> {
         }
     }
 
+    /// Sets an envelope free whose turn it is.
+    fn free(&mut self, held: Held<B>) {
+        self.freed.push(Freed::Release(held));
+        self.counts.received += 1;
+        self.next += 1;
+        self.is_contacted = true;
+    }
+
     /// Sets free what stands at `next`, as long as something does.
     fn drain(&mut self) {
         loop {
             match self.hold.take(self.next) {
-                Place::Event(held) => {
-                    self.freed.push(Freed::Release(held));
-                    self.counts.received += 1;
-                    self.next += 1;
-                }
+                Place::Event(held) => self.free(held),
                 Place::Skip(skip) if skip.is_silent => self.next = skip.to + 1,
                 Place::Skip(skip) => self.give_up(skip.to + 1, GapReason::Refused),
                 Place::Nothing => return,

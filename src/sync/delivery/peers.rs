@@ -43,6 +43,20 @@ impl<B> Peers<B> {
         self.table.len()
     }
 
+    /// What all peers' envelopes that wait for a lower sequence take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.table.values().map(|peer| peer.hold().bytes()).sum()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn departed(&self) -> usize {
+        self.departed.len()
+    }
+
+    pub(crate) fn get(&self, node: NodeId) -> Option<&Peer<B>> {
+        self.table.get(&node)
+    }
+
     pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer<B>> {
         self.table.get_mut(&node)
     }
@@ -84,12 +98,18 @@ impl<B> Peers<B> {
     pub(crate) fn depart(&mut self, node: NodeId, config: &Config) -> Option<(FreedOf<B>, bool)> {
         let mut peer = self.table.remove(&node)?;
         let next = peer.depart();
+        let is_over = self.remember(node, next, config);
+        Some(((node, Arc::clone(&peer.name), peer.freed()), is_over))
+    }
+
+    /// Notes where a node was that is not in the table; true if the place of another one had to go for it.
+    pub(crate) fn remember(&mut self, node: NodeId, next: u64, config: &Config) -> bool {
         self.departed.push_back((node, next));
         let is_over = self.departed.len() > config.limits.departed;
         if is_over {
             self.departed.pop_front();
         }
-        Some(((node, Arc::clone(&peer.name), peer.freed()), is_over))
+        is_over
     }
 
     /// Those whose `Bye` has had its time, and those that were silent too long since `since`.
@@ -120,14 +140,19 @@ impl<B> Peers<B> {
         all
     }
 
-    /// The ranges to ask for now; `again` draws the time of the next question.
+    /// The ranges to ask for now; `again` draws the time of the next question. Who is silent could not answer.
     pub(crate) fn wants(
         &mut self,
         now: Time,
+        config: &Config,
         mut again: impl FnMut() -> Time,
     ) -> Vec<(NodeId, Span)> {
-        let is_due =
-            |peer: &Peer<B>| peer.leaves().is_none() && peer.want_at().is_some_and(|at| at <= now);
+        let patience = self.patience(config).mul_f64(1.5);
+        let is_due = |peer: &Peer<B>| {
+            peer.leaves().is_none()
+                && now.since(peer.last_heard()) < patience
+                && peer.want_at().is_some_and(|at| at <= now)
+        };
         let asking = self.table.iter_mut().filter(|(_, peer)| is_due(peer));
         asking
             .filter_map(|(&node, peer)| peer.want(again()).map(|span| (node, span)))

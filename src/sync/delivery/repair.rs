@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::config::Config;
 use super::io::Item;
 use super::log::{Entry, Log};
-use super::message::{Control, Span, VERSION, Void, Want, Wb, spans};
+use super::message::{Control, VERSION, Void, Want, Wb, spans};
 use super::node::NodeId;
 use super::time::{Time, millis};
 
@@ -34,6 +34,10 @@ struct Asked {
     to: u64,
     /// What was emitted before is older than the asker's clients.
     horizon: Time,
+    /// The asker's clock when it asked.
+    asked: u64,
+    /// Sequences that it was answered: askers take turns of [`TURN`], so that one who wants all does not starve the others.
+    answered: u64,
     at: Time,
 }
 
@@ -54,17 +58,27 @@ impl Repair {
             return false;
         }
         let horizon = now.back(Duration::from_millis(want.max_age));
+        let least = self.askers.values().map(|asked| asked.answered).min();
+        let before = self.askers.get(&want.from_node);
+        let answered = before.map(|asked| asked.answered).or(least);
         self.askers.insert(
             want.from_node,
             Asked {
                 from: want.from,
                 to: want.to,
                 horizon,
+                asked: want.asked,
+                answered: answered.unwrap_or(0),
                 at: now,
             },
         );
         self.due.get_or_insert(now + config.timing.answer_after);
         true
+    }
+
+    #[cfg(test)]
+    pub(crate) fn askers(&self) -> usize {
+        self.askers.len()
     }
 
     /// When there is something to answer.
@@ -115,11 +129,12 @@ impl Repair {
                 .min(asked.to.saturating_add(1))
                 .min(log.sent());
             if asked.from < young {
-                answer.items.push(void(
-                    config.node,
-                    Some(asker),
-                    vec![(asked.from, young - 1)],
-                ));
+                answer.items.push(Item::Control(Control::Void(Void {
+                    node: config.node,
+                    to: Some(asker),
+                    asked: Some(asked.asked),
+                    seqs: vec![(asked.from, young - 1)],
+                })));
                 self.bucket.spend(OVERHEAD);
                 asked.from = young;
             }
@@ -166,15 +181,24 @@ impl Repair {
             });
         }
         if !refused.is_empty() {
-            answer.items.push(void(config.node, None, spans(refused)));
+            answer.items.push(Item::Control(Control::Void(Void {
+                node: config.node,
+                to: None,
+                asked: None,
+                seqs: spans(refused),
+            })));
         }
     }
 
-    /// The lowest sequence that anybody waits for; it is answered for all of them at once.
+    /// The lowest sequence that anybody whose turn it is waits for; it is answered at once for all who have come as far.
     fn next_wanted(&mut self, sent: u64) -> Option<u64> {
-        let seq = self.askers.values().map(|asked| asked.from).min()?;
+        let turns = self.askers.values();
+        let (_, seq) = turns
+            .map(|asked| (asked.answered / TURN, asked.from))
+            .min()?;
         for asked in self.askers.values_mut().filter(|asked| asked.from == seq) {
             asked.from += 1;
+            asked.answered += 1;
         }
         self.askers
             .retain(|_, asked| asked.from <= asked.to && asked.from < sent);
@@ -228,10 +252,6 @@ impl Bucket {
     }
 }
 
-fn void<B>(node: NodeId, to: Option<NodeId>, seqs: Vec<Span>) -> Item<B> {
-    Item::Control(Control::Void(Void { node, to, seqs }))
-}
-
 fn repeated_wb<B>(now: Time, node: NodeId, seq: u64, entry: &Entry<B>) -> Wb {
     Wb {
         v: VERSION,
@@ -242,6 +262,8 @@ fn repeated_wb<B>(now: Time, node: NodeId, seq: u64, entry: &Entry<B>) -> Wb {
     }
 }
 
+/// Sequences that one asker is answered before the others have their turn.
+const TURN: u64 = 32;
 /// What a message of the control lane takes beside a body, roughly.
 const OVERHEAD: u64 = 128;
 const NANOS: u128 = 1_000_000_000;

@@ -4,21 +4,24 @@ use rand::Rng;
 use wingbeat_adapter::Lane;
 
 use super::Core;
-use super::io::{BatchId, Failure, Item, LinkId, Output, Publish};
+use super::io::{BatchId, Body, Failure, Item, LinkId, Output, Publish};
 use super::link::{Flight, Part};
 use super::message::{Bye, Control, Hello, VERSION, Void, Want, Wb, last_of, spans};
-use super::time::{Time, millis};
+use super::stats::Status;
+use super::time::{Time, clock, millis};
 
 /// What goes to the broker: one batch at a time, made of what is true at that moment.
 ///
 /// Hellos, voids and wants are not queued but made when a batch can go, so nothing piles up behind a slow broker.
-impl<E, B: Clone> Core<E, B> {
+impl<E, B: Body> Core<E, B> {
     /// Hands the next batch to the shell if none is out.
     pub(super) fn pump(&mut self, now: Time) {
         let Some(link) = self.link.as_ref().filter(|link| link.flight.is_none()) else {
             return;
         };
-        let is_open = link.proven.is_some() && !self.phase.is_leaving();
+        let is_open = link.proven.is_some()
+            && !self.phase.is_leaving()
+            && self.status != Status::Incompatible;
         let batch = self
             .control(now)
             .or_else(|| if is_open { self.data(now) } else { None });
@@ -174,6 +177,7 @@ impl<E, B: Clone> Core<E, B> {
         Some(Control::Void(Void {
             node: self.config.node,
             to: None,
+            asked: None,
             seqs,
         }))
     }
@@ -184,9 +188,9 @@ impl<E, B: Clone> Core<E, B> {
         }
         let served = now.since(self.built) + self.config.timing.service_slack;
         let (every, rng) = (self.config.timing.want_every, &mut self.rng);
-        let wants = self
-            .peers
-            .wants(now, || now + every.mul_f64(rng.random_range(0.8..1.2)));
+        let wants = self.peers.wants(now, &self.config, || {
+            now + every.mul_f64(rng.random_range(0.8..1.2))
+        });
         self.stats.wants_sent += wants.len() as u64;
         let from_node = self.config.node;
         let want = |(of_node, (from, to))| Want {
@@ -195,6 +199,7 @@ impl<E, B: Clone> Core<E, B> {
             from,
             to,
             max_age: millis(served),
+            asked: clock(now),
         };
         wants.into_iter().map(want).map(Control::Want).collect()
     }
@@ -211,11 +216,12 @@ impl<E, B: Clone> Core<E, B> {
         if answer.needs_hello {
             self.hello_soon(now);
         }
-        self.stats.repeated += answer
-            .items
-            .iter()
-            .filter(|item| matches!(item, Item::Again { .. }))
-            .count() as u64;
+        let is_again = |item: &&Item<B>| matches!(item, Item::Again { .. });
+        let repeated = answer.items.iter().filter(is_again).count() as u64;
+        if repeated > 0 {
+            self.repeated_at = Some(now);
+        }
+        self.stats.repeated += repeated;
         (!answer.items.is_empty()).then_some((Lane::Control, answer.items))
     }
 

@@ -1,11 +1,11 @@
-use super::io::{Emit, Outgoing, Output, QuarantineReason, Quarantined};
+use super::io::{Body, Emit, Outgoing, Output, QuarantineReason, Quarantined};
 use super::slots::Slot;
 use super::stats::Status;
 use super::time::Time;
 use super::{Core, Delivery};
 
 /// Own events: slot, sequence, log; and when own clients hear them.
-impl<E, B: Clone> Core<E, B> {
+impl<E, B: Body> Core<E, B> {
     /// Takes slot, sequence and log entry in one step. It never waits, and the broker cannot make it fail.
     pub(super) fn emit(&mut self, now: Time, emit: Emit<E, B>) {
         self.stats.emitted += 1;
@@ -15,6 +15,9 @@ impl<E, B: Clone> Core<E, B> {
             event: emit.event,
             seq,
             since: now,
+            service: outgoing
+                .as_ref()
+                .and_then(|outgoing| outgoing.body.service()),
         });
         if let Some(outgoing) = outgoing {
             self.stats.synced += 1;
@@ -25,26 +28,15 @@ impl<E, B: Clone> Core<E, B> {
     }
 
     /// Settles an own envelope that came back.
-    pub(super) fn own_echo(&mut self, seq: u64) {
+    pub(super) fn own_echo(&mut self, now: Time, seq: u64) {
         if seq >= self.log.end() {
-            self.cloned_identity(Some(seq));
+            self.cloned_identity(now, Some(seq));
         } else if self.log.settle(seq) {
             self.stats.settled += 1;
             self.deliver();
         } else {
             self.stats.duplicate_echoes += 1;
         }
-    }
-
-    /// Says that another node uses our id. Taking a new id belongs here.
-    pub(super) fn cloned_identity(&mut self, seq: Option<u64>) {
-        let reason = QuarantineReason::ClonedIdentity;
-        self.quarantine(Quarantined {
-            reason,
-            node: self.config.node,
-            seq,
-            body: None,
-        });
     }
 
     /// Gives an entry up that the broker refuses for good; the rest goes on.
@@ -111,9 +103,11 @@ impl<E, B: Clone> Core<E, B> {
 
     /// Gives own clients what they may hear now, in slot order. This is the only place where they are given own events.
     pub(super) fn deliver(&mut self) {
+        self.divergence.settled(self.now, self.log.unsettled());
         while self.slots.head().is_some_and(|slot| self.may_go(slot)) {
             let Some(slot) = self.slots.pop() else { return };
-            self.note_early(slot.seq);
+            self.divergence.heard_own(self.now, &slot, self.repeated_at);
+            self.note_early(&slot);
             self.stats.delivered += 1;
             self.output(Output::Deliver(slot.event));
         }
@@ -125,14 +119,14 @@ impl<E, B: Clone> Core<E, B> {
         !waits || is_overfull || slot.seq.is_none_or(|seq| self.log.is_settled(seq))
     }
 
-    fn note_early(&mut self, seq: Option<u64>) {
-        if self.config.delivery == Delivery::LocalFirst {
-            return;
-        }
-        let entry = seq.and_then(|seq| self.log.get_mut(seq));
-        if let Some(entry) = entry.filter(|entry| !entry.settled) {
+    /// Marks an event that own clients hear before its echo, unless they are always to hear it at once.
+    fn note_early(&mut self, slot: &Slot<E>) {
+        let is_usual = self.status == Status::Ready && self.config.delivery == Delivery::LocalFirst;
+        let entry = slot.seq.and_then(|seq| Some((seq, self.log.get_mut(seq)?)));
+        if let Some((seq, entry)) = entry.filter(|(_, entry)| !entry.settled && !is_usual) {
             entry.early = true;
             self.stats.delivered_early += 1;
+            self.divergence.heard_early(slot.service, seq);
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Slot<E> {
     /// `None` for an event that stays on this node. It takes a place all the same, so that it cannot overtake.
     pub(crate) seq: Option<u64>,
     pub(crate) since: Time,
+    /// The service, if others hear the event as well.
+    pub(crate) service: Option<usize>,
 }
 
 impl<E> Slots<E> {
@@ -36,6 +38,13 @@ impl<E> Slots<E> {
 
     pub(crate) fn pop(&mut self) -> Option<Slot<E>> {
         self.waiting.pop_front()
+    }
+
+    /// Gives each event its new sequence; `None` for one whose echo is not awaited any more.
+    pub(crate) fn renumber(&mut self, new: impl Fn(u64) -> Option<u64>) {
+        for slot in &mut self.waiting {
+            slot.seq = slot.seq.and_then(&new);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

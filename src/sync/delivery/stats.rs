@@ -20,6 +20,8 @@ pub enum Status {
     Ready,
     /// The link lives, but echoes are late: own clients do not wait for them.
     Degraded,
+    /// The only other nodes that are heard speak another version or codec: nothing is published, own clients are served.
+    Incompatible,
     /// The link is lost; a new one is dialled.
     Reconnecting,
     /// Nothing is sent any more.
@@ -36,6 +38,7 @@ impl Status {
             Self::Replaying => "replaying",
             Self::Ready => "ready",
             Self::Degraded => "degraded",
+            Self::Incompatible => "incompatible",
             Self::Reconnecting => "reconnecting",
             Self::Closed => "closed",
         }
@@ -48,16 +51,30 @@ impl fmt::Display for Status {
     }
 }
 
-/// Events that this node's clients will not get.
+/// Events that this node's clients will not get, or whose order may differ from that on other nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Gap {
     /// Whose events.
     pub origin: Origin,
-    /// The first and the last sequence; `None` if it cannot be known.
+    /// The first and the last sequence; `None` if it cannot be known, or if none is missing.
     pub range: Option<(u64, u64)>,
     /// What happened to them.
     pub reason: GapReason,
+    /// The service, if it is about one only: its records are to be fetched again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Arc<str>>,
+}
+
+impl Gap {
+    pub(crate) const fn new(origin: Origin, range: Option<(u64, u64)>, reason: GapReason) -> Self {
+        Self {
+            origin,
+            range,
+            reason,
+            path: None,
+        }
+    }
 }
 
 /// Whose events are missing.
@@ -95,6 +112,9 @@ pub enum GapReason {
     NewLink,
     /// The adapter lost messages.
     Lost,
+    /// Nothing is missing, but in an outage clients of two nodes heard events of one service in different orders, so that
+    /// they may hold different last states of one record.
+    Diverged,
 }
 
 /// What a node's core has counted since it was built, and how full it is.
@@ -163,6 +183,8 @@ pub struct Stats {
     pub stale: u64,
     /// Own hellos of links that are gone.
     pub stale_hellos: u64,
+    /// New ids that this node took because another one had the same.
+    pub renamed: u64,
     /// Messages that the adapter said were lost.
     pub lost: u64,
     /// Peers that left or fell silent.

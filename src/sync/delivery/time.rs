@@ -32,6 +32,11 @@ impl Add<Duration> for Time {
     }
 }
 
+/// The shell's clock in milliseconds; it means something to this node only.
+pub(crate) fn clock(now: Time) -> u64 {
+    millis(now.since(Time::default()))
+}
+
 /// Whole milliseconds, as they travel in envelopes.
 pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)

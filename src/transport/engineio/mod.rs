@@ -32,6 +32,10 @@ use data_encoding::BASE64URL_NOPAD;
 use http::Request;
 
 pub(crate) use counters::Counters;
+#[cfg(feature = "__fuzz")]
+pub(super) use packet::Packet;
+#[cfg(feature = "__fuzz")]
+pub(super) use websocket::Reader;
 pub(crate) use websocket::TextFrame;
 
 use self::handshake::{Handshake, Refusal};

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::json;
 
 /// Reads an object or an array; a byte order mark and white space around it are fine.
 ///
@@ -16,7 +17,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
         Some(first) if first != '{' && first != '[' => {
             Err(Error::bad_request(unexpected_token(text, start)))
         }
-        _ => serde_json::from_str(text).map_err(|error| Error::bad_request(explain(&error, text))),
+        _ => json::from_str(text).map_err(|error| Error::bad_request(explain(&error, text))),
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::service::{Call, Id, Method, Params, Route};
+use crate::trace::TraceContext;
 use crate::transport::query;
 
 /// Returns the method that `X-Service-Method` names; an empty value is none.
@@ -65,6 +66,7 @@ pub(super) fn params(app: &App, route: &Route, parts: &Parts) -> Params {
         route: route.params.clone(),
         provider: Some("rest"),
         headers: parts.headers.clone(),
+        trace: TraceContext::of(&parts.headers),
         extensions: parts.extensions.clone(),
         ..Params::default()
     };

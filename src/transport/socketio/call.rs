@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::connections::Connection;
 use crate::error::{Error, Result};
 use crate::service::{Call, Id, Method, Params, Route};
+use crate::trace::TraceContext;
 
 /// What the arguments of an event come to.
 #[derive(Debug)]
@@ -123,6 +124,7 @@ fn params(connection: &Connection, query: Map<String, Value>) -> Params {
         query,
         provider: Some(connection.provider()),
         headers: connection.headers().clone(),
+        trace: TraceContext::of(connection.headers()),
         properties: connection.properties(),
         connection: Some(connection.clone()),
         ..Params::default()

@@ -114,6 +114,7 @@ mod tests {
             context: None,
             origin: Origin::Local,
             happened: None,
+            trace: None,
         });
         let frame = EVENTS.encode(&event, &payload);
         assert_eq!(text(&frame), r#"42["a\"b/:id created",{ "text": "hé" }]"#);

@@ -10,8 +10,11 @@
 mod attachments;
 mod call;
 mod format;
-mod json;
 mod packet;
 mod session;
 
+#[cfg(feature = "__fuzz")]
+pub(super) use attachments::Assembly;
+#[cfg(feature = "__fuzz")]
+pub(super) use packet::{Body, Packet};
 pub(crate) use session::Session;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json;
+use crate::json;
 
 /// One packet from a client.
 #[derive(Debug, PartialEq)]

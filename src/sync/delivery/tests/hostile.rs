@@ -172,6 +172,7 @@ fn lie(rng: &mut SmallRng) -> Message<u32> {
                 from: low,
                 to: high,
                 max_age,
+                asked: rng.random(),
             }))
         }
         1 => Message::Control(Control::Hello(Hello {
@@ -186,6 +187,7 @@ fn lie(rng: &mut SmallRng) -> Message<u32> {
             Message::Control(Control::Void(Void {
                 node: from,
                 to,
+                asked: to.map(|_| u64::MAX),
                 seqs: vec![(low, high); 100],
             }))
         }

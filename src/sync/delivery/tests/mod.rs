@@ -1,7 +1,10 @@
 //! The core by itself, and three cores against a model of a broker, in virtual time.
 
 mod closing;
+mod diverged;
 mod hostile;
+mod identity;
+mod lie;
 mod link;
 mod model;
 mod outage;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::message::Hello;
-use super::super::{GapReason, Message, Output, QuarantineReason, Status, Time, Wb};
+use super::super::message::{Hello, Void};
+use super::super::{Control, GapReason, Message, Output, QuarantineReason, Status, Time, Wb};
 use super::rig::{A, B, Rig, US, hello, node, secs, wb};
 
 /// A core that has met A, at sequence 0.
@@ -255,7 +255,7 @@ fn first_contact_by_hello_begins_at_the_lowest_that_is_kept() {
             .collect::<Vec<_>>(),
         [(40, 42)]
     );
-    assert_eq!(wants[0].max_age, 7_050, "our time and a slack");
+    assert_eq!(wants[0].max_age, 3_050, "our time and a slack");
     rig.void(A, Some(US), (40, 41));
     rig.again(A, 42);
     assert_eq!(seqs(&mut rig), [42, 43]);
@@ -497,4 +497,67 @@ fn hellos_become_rare_and_short_among_many() {
     );
     assert!(hellos.iter().all(|hello| hello.heard.is_none()));
     assert_eq!(rig.core.status, Status::Ready);
+}
+
+/// The question was kept by a frozen broker: by then the owner took our clients for younger than they are.
+#[test]
+fn an_answer_to_an_old_question_skips_nothing() {
+    let mut rig = acquainted();
+    rig.event(A, 2);
+    let stale = Void {
+        node: A,
+        to: Some(US),
+        asked: Some(0),
+        seqs: vec![(0, 1)],
+    };
+    rig.pass(secs(1.5));
+    rig.hear(Message::Control(Control::Void(stale)));
+    assert_eq!(rig.released(), []);
+    rig.void(A, Some(US), (0, 1));
+    assert_eq!(seqs(&mut rig), [2]);
+}
+
+#[test]
+fn bounded_the_holds_of_all_peers_together() {
+    let mut rig = Rig::ready_with(|config| config.limits.hold_total = 250);
+    for peer in 1..=5 {
+        rig.hello(hello(node(peer), 0, Some(3)));
+        rig.event(node(peer), 2);
+    }
+    let stats = rig.core.stats();
+    assert_eq!((stats.held, stats.hold_refused), (2, 3));
+    rig.event(node(5), 0);
+    assert_eq!(
+        rig.released(),
+        [(node(5), 0)],
+        "what need not wait is taken"
+    );
+}
+
+#[test]
+fn who_is_silent_is_not_asked() {
+    let mut rig = acquainted();
+    rig.event(A, 2);
+    rig.pass(secs(5.0));
+    assert!(!rig.wants().is_empty());
+    rig.pass(secs(5.0));
+    rig.wants();
+    rig.pass(secs(5.0));
+    assert_eq!(rig.wants(), []);
+    rig.hello(hello(A, 0, Some(2)));
+    rig.pass(secs(0.3));
+    assert!(!rig.wants().is_empty());
+}
+
+#[test]
+fn what_waited_is_as_much_older_when_clients_hear_it() {
+    let mut rig = acquainted();
+    rig.event(A, 1);
+    rig.pass(secs(2.0));
+    rig.again(A, 0);
+    let ages = rig.drain(|output| match output {
+        Output::Release(release) => Some(release.age),
+        _ => None,
+    });
+    assert_eq!(ages, [Some(Duration::from_millis(77)), Some(secs(2.0))]);
 }

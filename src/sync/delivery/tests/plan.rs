@@ -1,19 +1,24 @@
+use std::fmt;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-
 use super::super::{Config, Time};
-use super::world::{Verdict, World};
+use super::lie::Lie;
 
-/// Everything that happens in a run, apart from the dice of the network, which roll from the same seed.
-#[derive(Clone, Debug)]
+/// Everything that happens in a run, apart from the dice of the network.
+#[derive(Clone)]
 pub(super) struct Plan {
+    /// Of the dice of the network: how long each message takes, what the broker refuses.
     pub(super) seed: u64,
     pub(super) nodes: usize,
     pub(super) ordered: bool,
     pub(super) emits: Vec<(Time, usize, Kind)>,
     pub(super) faults: Vec<(Time, Fault)>,
+    /// What somebody says who can publish and is none of the nodes.
+    pub(super) lies: Vec<(Time, Lie)>,
+    /// In whose name some of the lies are.
+    pub(super) victim: Option<usize>,
+    /// Whether the first two nodes have one id.
+    pub(super) is_cloned: bool,
     pub(super) limits: fn(&mut Config),
     /// Whether events may be given up: a bound is so low that it is hit.
     pub(super) bounds_are_hit: bool,
@@ -40,8 +45,10 @@ pub(super) enum Fault {
         span: Duration,
         hangs: bool,
     },
-    /// One node hears itself and is heard by itself: a demoted replica.
+    /// One node hears itself only and is heard by itself only.
     Alone { place: usize, span: Duration },
+    /// One node hears everybody and is heard by itself only: a demoted replica, which still gets what its master does.
+    Demoted { place: usize, span: Duration },
     /// The broker ends and starts again.
     Kill { span: Duration },
     /// The broker stops and goes on with what it had, also for links that were dropped meanwhile.
@@ -63,19 +70,17 @@ pub(super) enum Fault {
 }
 
 impl Plan {
-    /// Three nodes, some forty events each, and up to five faults in a quarter of a minute.
-    pub(super) fn random(seed: u64) -> Self {
-        let mut rng = SmallRng::seed_from_u64(seed);
-        let emits = (0..3).flat_map(|node| emits(&mut rng, node)).collect();
-        let faults = (0..rng.random_range(0..=5))
-            .map(|_| (ms(rng.random_range(0..12_000)), fault(&mut rng)))
-            .collect();
+    /// Three nodes to which nothing happens.
+    pub(super) fn idle(seed: u64) -> Self {
         Self {
             seed,
             nodes: 3,
-            ordered: rng.random(),
-            emits,
-            faults,
+            ordered: true,
+            emits: Vec::new(),
+            faults: Vec::new(),
+            lies: Vec::new(),
+            victim: None,
+            is_cloned: false,
             limits: |_| {},
             bounds_are_hit: false,
         }
@@ -92,15 +97,10 @@ impl Plan {
         };
         let emits = (0..nodes)
             .flat_map(|node| (0..per_second * seconds).map(move |n| (at(n, node), node, kind(n))));
-        let emits = emits.collect();
         Self {
-            seed,
             nodes,
-            ordered: true,
-            emits,
-            faults: Vec::new(),
-            limits: |_| {},
-            bounds_are_hit: false,
+            emits: emits.collect(),
+            ..Self::idle(seed)
         }
     }
 
@@ -112,41 +112,27 @@ impl Plan {
     pub(super) fn end(&self) -> Time {
         let emits = self.emits.iter().map(|(at, ..)| *at);
         let faults = self.faults.iter().map(|(at, fault)| *at + fault.lasts());
-        emits.chain(faults).max().unwrap_or_default()
+        let lies = self.lies.iter().map(|(at, _)| *at);
+        emits.chain(faults).chain(lies).max().unwrap_or_default()
     }
 
-    /// Leaves out what is not needed for the failure, halves first.
-    pub(super) fn shrink(&self) -> (Self, Verdict) {
-        let (mut best, mut verdict) = (self.clone(), World::run(self));
-        while verdict.is_err() {
-            let smaller = best.smaller().find_map(|plan| {
-                Some(World::run(&plan))
-                    .filter(Result::is_err)
-                    .map(|v| (plan, v))
-            });
-            let Some((plan, broken)) = smaller else { break };
-            (best, verdict) = (plan, broken);
-        }
-        (best, verdict)
+    /// Whether what is heard of a place, or what it hears, need not be true.
+    pub(super) fn is_doubtful(&self, place: usize) -> bool {
+        self.victim == Some(place) || (self.is_cloned && place < 2)
     }
 
-    fn smaller(&self) -> impl Iterator<Item = Self> {
-        let fewer_faults = (0..self.faults.len()).map(|out| {
-            let mut plan = self.clone();
-            plan.faults.remove(out);
-            plan
+    /// Whether a node hears all, is heard by nobody and cannot know it for so long that it gives up what nobody brings it.
+    pub(super) fn is_long_unheard(&self, place: usize) -> bool {
+        let spans = self.faults.iter().filter_map(|(_, fault)| match fault {
+            Fault::Demoted { place: at, span } if *at == place => Some(*span),
+            _ => None,
         });
-        let sizes = std::iter::successors(Some(self.emits.len().div_ceil(2)), |size| {
-            (*size > 1).then(|| size.div_ceil(2))
-        });
-        let fewer_emits = sizes.flat_map(move |size| {
-            (0..self.emits.len()).step_by(size.max(1)).map(move |from| {
-                let mut plan = self.clone();
-                plan.emits.drain(from..(from + size).min(self.emits.len()));
-                plan
-            })
-        });
-        fewer_faults.chain(fewer_emits)
+        spans.sum::<Duration>() >= Duration::from_secs(8)
+    }
+
+    /// Whether messages may come in that a node has to put into quarantine.
+    pub(super) const fn is_hostile(&self) -> bool {
+        self.is_cloned || !self.lies.is_empty()
     }
 }
 
@@ -157,6 +143,7 @@ impl Fault {
             | Self::Deaf { span, .. }
             | Self::Mute { span, .. }
             | Self::Alone { span, .. }
+            | Self::Demoted { span, .. }
             | Self::Kill { span }
             | Self::Freeze { span }
             | Self::Stall { span, .. }
@@ -173,6 +160,7 @@ impl Fault {
             | Self::Deaf { place, .. }
             | Self::Mute { place, .. }
             | Self::Alone { place, .. }
+            | Self::Demoted { place, .. }
             | Self::Stall { place, .. }
             | Self::Lose { place, .. }
             | Self::Restart { place } => place,
@@ -181,61 +169,38 @@ impl Fault {
     }
 }
 
-/// Bursts with pauses between them.
-fn emits(rng: &mut SmallRng, node: usize) -> Vec<(Time, usize, Kind)> {
-    let mut at = rng.random_range(0..2_000);
-    let mut emits = Vec::new();
-    for _ in 0..rng.random_range(3..8) {
-        for _ in 0..rng.random_range(1..12) {
-            let kind = match rng.random_range(0..100) {
-                0..5 => Kind::Local,
-                5..30 => Kind::Control,
-                _ => Kind::Events,
-            };
-            emits.push((Time::at(Duration::from_millis(at)), node, kind));
-            at += rng.random_range(0..40);
-        }
-        at += rng.random_range(0..5_000);
-    }
-    emits
-}
-
-fn fault(rng: &mut SmallRng) -> Fault {
-    let place = rng.random_range(0..3);
-    let span = Duration::from_millis(if rng.random_bool(0.1) {
-        rng.random_range(10_000..16_000)
-    } else {
-        rng.random_range(20..6_000)
-    });
-    match rng.random_range(0..100) {
-        0..18 => Fault::Cut { place, span },
-        18..28 => Fault::Deaf { place, span },
-        28..40 => Fault::Mute {
-            place,
-            span,
-            hangs: rng.random(),
-        },
-        40..46 => Fault::Alone { place, span },
-        46..60 => Fault::Kill { span },
-        60..72 => Fault::Freeze { span },
-        72..80 => Fault::Stall {
-            place,
-            span: span.min(Duration::from_secs(5)),
-        },
-        80..86 => Fault::Lag {
-            control: rng.random(),
-            by: Duration::from_millis(rng.random_range(1..400)),
-            span,
-        },
-        86..91 => Fault::Lose {
-            place,
-            n: rng.random_range(1..30),
-        },
-        91..97 => Fault::Refuse { span },
-        _ => Fault::Restart { place },
+/// As it stands in the report on a broken promise: what happens, line by line, each with its second.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed,
+            nodes,
+            ordered,
+            victim,
+            is_cloned,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{nodes} nodes, dice {seed}, ordered: {ordered}, victim: {victim:?}, cloned: {is_cloned}"
+        )?;
+        let emits = self.emits.iter();
+        let emits = emits.map(|(at, node, kind)| (*at, format!("node {node} emits: {kind:?}")));
+        let faults = self.faults.iter();
+        let faults = faults.map(|(at, fault)| (*at, format!("{fault:?}")));
+        let lies = self
+            .lies
+            .iter()
+            .map(|(at, lie)| (*at, format!("forged: {lie:?}")));
+        let mut lines: Vec<_> = emits.chain(faults).chain(lies).collect();
+        lines.sort_by_key(|(at, _)| *at);
+        lines.iter().try_for_each(|(at, line)| {
+            let at = at.since(Time::default()).as_secs_f64();
+            writeln!(f, "{at:9.3} s  {line}")
+        })
     }
 }
 
-fn ms(at: u64) -> Time {
+pub(super) fn ms(at: u64) -> Time {
     Time::at(Duration::from_millis(at))
 }

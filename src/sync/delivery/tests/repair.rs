@@ -245,3 +245,20 @@ fn void_of(item: &Item<u32>) -> Option<(Option<NodeId>, Vec<Span>)> {
         _ => None,
     }
 }
+
+/// A stranger asks for all of the log, again and again, from its beginning.
+#[test]
+fn who_wants_everything_does_not_starve_the_others() {
+    let mut rig = Rig::ready_with(|config| config.limits.repair_rate = 20_000);
+    (0..1_000).for_each(|event| rig.emit(event));
+    rig.seen.clear();
+    rig.want(A, (900, 909), EVER);
+    let mut repeated = Vec::new();
+    for _ in 0..20 {
+        rig.want(B, (0, 999), EVER);
+        rig.pass(secs(0.1));
+        repeated.extend(rig.repeated());
+    }
+    let wanted = (900..=909).filter(|seq| repeated.contains(seq)).count();
+    assert_eq!(wanted, 10, "{} were repeated", repeated.len());
+}

@@ -4,8 +4,9 @@ use std::time::Duration;
 use wingbeat_adapter::Lane;
 
 use super::super::message::{Bye, Hello, LAST_SEQ, Void, Want};
+use super::super::time::clock;
 use super::super::{
-    Config, Control, Core, Emit, Failure, GapReason, Input, Item, LinkId, Message, NodeId,
+    Body, Config, Control, Core, Emit, Failure, GapReason, Input, Item, LinkId, Message, NodeId,
     Outgoing, Output, Publish, Status, Time, VERSION, Wb,
 };
 
@@ -73,7 +74,8 @@ impl Rig {
     pub(super) fn feed(&mut self, input: Input<u32, u32>) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for output in self.core.handle(self.now, input) {
+            let outputs: Vec<_> = self.core.handle(self.now, input).collect();
+            for output in outputs {
                 if let Output::Publish(batch) = &output {
                     inputs.extend(self.answer(batch));
                 }
@@ -157,6 +159,7 @@ impl Rig {
         self.hear(Message::Control(Control::Void(Void {
             node,
             to,
+            asked: to.map(|_| clock(self.now)),
             seqs: vec![span],
         })));
     }
@@ -172,6 +175,7 @@ impl Rig {
             from,
             to,
             max_age,
+            asked: clock(self.now),
         })));
     }
 
@@ -376,3 +380,10 @@ fn body(seq: u64) -> u32 {
 pub(super) const US: NodeId = NodeId::from_bytes([0; 16]);
 pub(super) const A: NodeId = NodeId::from_bytes([0xaa; 16]);
 pub(super) const B: NodeId = NodeId::from_bytes([0xbb; 16]);
+
+/// The last digit names the service, so that a test can tell them apart.
+impl Body for u32 {
+    fn service(&self) -> Option<usize> {
+        usize::try_from(self % 10).ok()
+    }
+}

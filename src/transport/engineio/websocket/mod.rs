@@ -7,5 +7,5 @@ mod reader;
 mod writer;
 
 pub(crate) use frame::{TextFrame, close_frame};
-pub(super) use reader::Reader;
+pub(crate) use reader::Reader;
 pub(super) use writer::Writer;

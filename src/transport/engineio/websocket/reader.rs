@@ -12,7 +12,7 @@ use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 /// The library's context exists only while a message is incomplete: an idle connection holds no read buffer, and one large
 /// message does not leave a large buffer behind.
 #[derive(Debug)]
-pub(in crate::transport::engineio) struct Reader {
+pub(crate) struct Reader {
     max_message: usize,
     context: Option<Box<WebSocketContext>>,
     boundary: Boundary,
@@ -36,7 +36,7 @@ struct Feed<'a, 'b> {
 
 impl Reader {
     /// Makes a reader that refuses messages of more than `max_message` bytes.
-    pub(in crate::transport::engineio) fn new(max_message: usize) -> Self {
+    pub(crate) fn new(max_message: usize) -> Self {
         Self {
             max_message,
             context: None,
@@ -47,7 +47,7 @@ impl Reader {
     /// Returns the next message of the input; `None` when all of it is taken and no message is complete.
     ///
     /// The frames that answer it, pongs and a close, are appended to `replies`.
-    pub(in crate::transport::engineio) fn next(
+    pub(crate) fn next(
         &mut self,
         input: &mut &[u8],
         replies: &mut Vec<u8>,

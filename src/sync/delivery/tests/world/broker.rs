@@ -6,6 +6,7 @@ use wingbeat_adapter::Lane;
 
 use super::super::super::io::BatchId;
 use super::super::super::{Failure, Input, Item, Message, Publish, Time};
+use super::super::lie::Lie;
 use super::super::plan::Fault;
 use super::{Act, Event, World};
 
@@ -23,7 +24,8 @@ pub(super) struct Broker {
     pub(super) cut: BTreeSet<usize>,
     deaf: BTreeSet<usize>,
     mute: BTreeSet<usize>,
-    pub(super) alone: BTreeSet<usize>,
+    alone: BTreeSet<usize>,
+    demoted: BTreeSet<usize>,
     /// What was published on the events lane: origin and index, as a peer without sequences hears it.
     pub(super) heard_on_events: Vec<Event>,
 }
@@ -49,6 +51,19 @@ enum Mute {
     Swallows,
     /// No publish ever returns.
     Hangs,
+}
+
+impl Broker {
+    fn reaches(&self, origin: Option<usize>, place: usize) -> bool {
+        let is_apart = |place: usize| self.alone.contains(&place);
+        match origin {
+            Some(origin) if origin == place => true,
+            Some(origin) => {
+                !is_apart(origin) && !is_apart(place) && !self.demoted.contains(&origin)
+            }
+            None => !is_apart(place),
+        }
+    }
 }
 
 impl World {
@@ -173,12 +188,31 @@ impl World {
             },
             Item::Control(control) => Message::Control(control),
         };
+        self.reach(Some(origin), lane, &message);
+    }
+
+    /// Somebody publishes who is none of the nodes.
+    pub(super) fn forge(&mut self, lie: &Lie) {
+        let ids: Vec<_> = (0..self.plan.nodes)
+            .map(|place| self.nodes[self.at(place)].id)
+            .collect();
+        let message = lie.message(&ids, self.plan.victim);
+        let lane = if matches!(message, Message::Event { .. }) {
+            Lane::Events
+        } else {
+            Lane::Control
+        };
+        if !self.broker.is_down && !self.broker.is_frozen {
+            self.reach(None, lane, &message);
+        }
+    }
+
+    /// Sends a message of a place to all that it reaches.
+    fn reach(&mut self, origin: Option<usize>, lane: Lane, message: &Message<Event>) {
         for conn in 0..self.broker.conns.len() {
-            let place = self.nodes[self.broker.conns[conn].node].place;
-            let is_apart = origin != place
-                && (self.broker.alone.contains(&origin) || self.broker.alone.contains(&place));
             let target = &self.broker.conns[conn];
-            if target.is_subscribed && !target.is_deaf && !is_apart {
+            let place = self.nodes[target.node].place;
+            if target.is_subscribed && !target.is_deaf && self.broker.reaches(origin, place) {
                 self.forward(conn, lane, message.clone());
             }
         }
@@ -258,6 +292,7 @@ impl World {
                 self.each_conn(place, |conn| conn.mute = Some(mute));
             }
             Fault::Alone { .. } => _ = self.broker.alone.insert(place),
+            Fault::Demoted { .. } => _ = self.broker.demoted.insert(place),
             Fault::Kill { .. } => _ = (self.broker.is_down = true, self.end_all(None)),
             Fault::Freeze { .. } => self.broker.is_frozen = true,
             Fault::Stall { span, .. } => {
@@ -281,6 +316,7 @@ impl World {
             Fault::Deaf { .. } => _ = self.broker.deaf.remove(&place),
             Fault::Mute { .. } => _ = self.broker.mute.remove(&place),
             Fault::Alone { .. } => _ = self.broker.alone.remove(&place),
+            Fault::Demoted { .. } => _ = self.broker.demoted.remove(&place),
             Fault::Kill { .. } => self.broker.is_down = false,
             Fault::Freeze { .. } => self.thaw(),
             Fault::Lag { .. } => self.broker.lag = None,

@@ -3,6 +3,7 @@
 mod broker;
 mod checks;
 mod node;
+mod watch;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,11 +15,12 @@ use wingbeat_adapter::Lane;
 
 use super::super::io::BatchId;
 use super::super::{
-    Config, Emit, Failure, Input, LinkId, Message, Outgoing, Publish, Status, Time,
+    Emit, Failure, Input, LinkId, Message, NodeId, Outgoing, Publish, Status, Time,
 };
+use super::lie::Lie;
 use super::plan::{Fault, Kind, Plan};
 use broker::Broker;
-use node::Shell;
+use node::{Build, Shell};
 pub(super) use node::{Event, Node};
 
 /// What a run shows: nothing, or the first broken promise.
@@ -31,8 +33,7 @@ pub(super) struct World {
     agenda: BinaryHeap<Reverse<Entry>>,
     entries: u64,
     rng: SmallRng,
-    ordered: bool,
-    limits: fn(&mut Config),
+    plan: Plan,
     broken: Option<String>,
 }
 
@@ -45,6 +46,7 @@ pub(super) enum Act {
     },
     Fault(Fault),
     Heal(Fault),
+    Forge(Lie),
     Dial {
         node: usize,
     },
@@ -75,31 +77,25 @@ pub(super) enum Act {
 struct Entry {
     at: Time,
     order: u64,
-    act: Act,
+    /// Boxed, because a heap moves its entries and a message is large.
+    act: Box<Act>,
 }
 
 impl World {
     /// Runs a plan to its end and through a quiet time, and checks every promise.
     pub(super) fn run(plan: &Plan) -> Verdict {
-        let mut world = Self::new(plan);
-        for (at, node, kind) in &plan.emits {
-            world.plan(
-                *at,
-                Act::Emit {
-                    node: *node,
-                    kind: *kind,
-                },
-            );
-        }
-        for (at, fault) in &plan.faults {
-            world.plan(*at, Act::Fault(*fault));
-            world.plan(*at + fault.lasts(), Act::Heal(*fault));
-        }
-        world.until(plan.end());
-        world.settle();
-        world.check(plan)
+        Self::played(plan).check()
     }
 
+    /// The same without the checks that come last.
+    pub(super) fn played(plan: &Plan) -> Self {
+        let mut world = Self::new(plan);
+        world.until(plan.end());
+        world.settle();
+        world
+    }
+
+    /// Nodes to which the plan is going to happen.
     pub(super) fn new(plan: &Plan) -> Self {
         let mut world = Self {
             now: Time::default(),
@@ -108,11 +104,20 @@ impl World {
             agenda: BinaryHeap::new(),
             entries: 0,
             rng: SmallRng::seed_from_u64(plan.seed),
-            ordered: plan.ordered,
-            limits: plan.limits,
+            plan: plan.clone(),
             broken: None,
         };
         (0..plan.nodes).for_each(|place| world.build(place));
+        for &(at, node, kind) in &plan.emits {
+            world.plan(at, Act::Emit { node, kind });
+        }
+        for &(at, fault) in &plan.faults {
+            world.plan(at, Act::Fault(fault));
+            world.plan(at + fault.lasts(), Act::Heal(fault));
+        }
+        for (at, lie) in &plan.lies {
+            world.plan(*at, Act::Forge(lie.clone()));
+        }
         world
     }
 
@@ -124,16 +129,28 @@ impl World {
             let conn = old.conn;
             self.hang_up(conn);
         }
-        let node = Node::new(
+        let build = Build {
+            id: self.id(index),
             index,
             place,
-            self.now,
-            (self.ordered, self.rng.random()),
-            self.limits,
-        );
-        self.nodes.push(node);
+            ordered: self.plan.ordered,
+            seed: self.rng.random(),
+            limits: self.plan.limits,
+            is_hostile: self.plan.is_hostile(),
+        };
+        self.nodes.push(Node::new(self.now, &build));
         self.plan(self.now, Act::Dial { node: index });
         self.plan(self.now, Act::Tick { node: index });
+    }
+
+    /// New with every build, unless somebody copied the memory of a process.
+    fn id(&self, index: usize) -> NodeId {
+        let original = if self.plan.is_cloned && index == 1 {
+            0
+        } else {
+            index
+        };
+        NodeId::from_bytes([u8::try_from(original + 1).expect("few nodes"); 16])
     }
 
     pub(super) fn until(&mut self, end: Time) {
@@ -149,13 +166,13 @@ impl World {
                 break;
             };
             self.now = self.now.max(entry.at);
-            self.act(entry.act);
+            self.act(*entry.act);
         }
         self.now = self.now.max(end);
     }
 
     /// Runs on until nothing is missing any more, and a little longer, to see what comes too late or twice.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let end = self.now + Duration::from_secs(60);
         while self.now < end && !self.is_quiet() && self.broken.is_none() {
             self.until(self.now + Duration::from_millis(500));
@@ -164,23 +181,28 @@ impl World {
     }
 
     fn is_quiet(&self) -> bool {
-        let is_at_rest = |node: &Node| {
-            let stats = node.core.stats();
-            let knows_all = node.core.peers().iter().all(|row| {
-                let peer = self.nodes.iter().find(|peer| peer.id == row.node);
-                peer.is_none_or(|peer| !peer.is_alive || peer.core.log.sent() == row.next)
-            });
-            let living = self.nodes.iter().filter(|peer| peer.is_alive).count();
-            node.core.status == Status::Ready
-                && stats.holes == 0
-                && stats.unsettled == 0
-                && knows_all
-                && node.core.peers().len() + 1 >= living
-        };
-        self.nodes
-            .iter()
-            .filter(|node| node.is_alive)
-            .all(is_at_rest)
+        let mut living = self.nodes.iter().filter(|node| node.is_alive);
+        living.all(|node| self.is_at_rest(node))
+    }
+
+    /// Whether a node has nothing to send and nothing to wait for, as far as others can be believed.
+    fn is_at_rest(&self, node: &Node) -> bool {
+        let knows_all = self.nodes.iter().all(|peer| {
+            let row = node.core.peers.iter().find(|(id, _)| **id == peer.id);
+            match row {
+                _ if peer.id == node.id || self.is_doubtful(node, peer) => true,
+                Some((_, row)) if peer.is_alive => row.next() == peer.core.log.sent(),
+                Some((_, row)) => !row.has_hole(),
+                None => !peer.is_alive,
+            }
+        });
+        let is_settled = node.core.log.unsettled() == node.core.log.end();
+        node.core.status == Status::Ready && is_settled && knows_all
+    }
+
+    /// Whether what one node hears of the other need not be true.
+    fn is_doubtful(&self, node: &Node, peer: &Node) -> bool {
+        self.plan.is_doubtful(node.place) || self.plan.is_doubtful(peer.place)
     }
 
     pub(super) fn plan(&mut self, at: Time, act: Act) {
@@ -188,7 +210,7 @@ impl World {
         self.agenda.push(Reverse(Entry {
             at: at.max(self.now),
             order: self.entries,
-            act,
+            act: Box::new(act),
         }));
     }
 
@@ -197,6 +219,7 @@ impl World {
             Act::Emit { node, kind } => self.emit(node, kind),
             Act::Fault(fault) => self.hurt(fault),
             Act::Heal(fault) => self.heal(fault),
+            Act::Forge(lie) => self.forge(&lie),
             Act::Dial { node } => self.dial(node),
             Act::Tick { node } => self.tick(node),
             Act::Wake { node } => self.wake(node),

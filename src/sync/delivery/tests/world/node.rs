@@ -3,17 +3,57 @@ use std::time::Duration;
 
 use wingbeat_adapter::Lane;
 
+use super::super::super::io::DropReason;
 use super::super::super::{
-    Config, Core, Delivery, GapReason, Input, Item, LinkId, Message, NodeId, Origin, Output,
+    Body, Config, Core, Delivery, GapReason, Input, Item, LinkId, Message, NodeId, Origin, Output,
     Publish, QuarantineReason, Status, Time,
 };
 use super::super::plan::Kind;
+use super::watch::Watch;
 
 /// An event, as own clients and as peers get it: who emitted it, and which one of its events it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) struct Event {
     pub(in super::super) node: usize,
     pub(in super::super) index: usize,
+}
+
+impl Event {
+    /// Of no node; its index is the sequence that the forger gave it.
+    pub(in super::super) fn forged(seq: u64) -> Self {
+        Self {
+            node: usize::MAX,
+            index: usize::try_from(seq).expect("64 bits"),
+        }
+    }
+
+    pub(in super::super) const fn is_forged(self) -> bool {
+        self.node == usize::MAX
+    }
+}
+
+impl Body for Event {
+    fn service(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// What own clients got of a peer.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Heard {
+    Event(Event),
+    Gap(u64, u64, GapReason),
+}
+
+/// What a node is built from.
+pub(super) struct Build {
+    pub(super) id: NodeId,
+    pub(super) index: usize,
+    pub(super) place: usize,
+    pub(super) ordered: bool,
+    pub(super) seed: u64,
+    pub(super) limits: fn(&mut Config),
+    pub(super) is_hostile: bool,
 }
 
 /// What the shell has to carry out.
@@ -28,8 +68,8 @@ pub(in super::super) struct Node {
     pub(in super::super) id: NodeId,
     pub(in super::super) core: Core<Event, Event>,
     /// Which of the cluster's processes it is; a restart has the same place and another id.
-    pub(super) place: usize,
-    pub(super) is_alive: bool,
+    pub(in super::super) place: usize,
+    pub(in super::super) is_alive: bool,
     pub(super) built: Time,
     pub(super) link: Option<LinkId>,
     pub(super) conn: Option<usize>,
@@ -39,9 +79,15 @@ pub(in super::super) struct Node {
     pub(super) inbox: Vec<Input<Event, Event>>,
     pub(in super::super) emitted: Vec<Emitted>,
     pub(in super::super) delivered: Vec<usize>,
-    pub(in super::super) released: BTreeMap<NodeId, Vec<Event>>,
-    pub(in super::super) gaps: BTreeMap<NodeId, Vec<(u64, u64, GapReason)>>,
-    pub(in super::super) drops: u64,
+    /// What came of each peer, in order.
+    pub(in super::super) heard: BTreeMap<NodeId, Vec<Heard>>,
+    /// The links that the core gave up.
+    pub(in super::super) dropped: Vec<(Time, DropReason)>,
+    /// Why messages of others went into quarantine.
+    pub(in super::super) quarantined: Vec<QuarantineReason>,
+    /// How often the core asked for another id.
+    pub(in super::super) renames_asked: u64,
+    pub(super) watch: Watch,
     /// Sequences whose echo the core was given.
     echoed: BTreeSet<u64>,
     /// The link that each sequence was last sent on, unless the broker said no.
@@ -66,22 +112,23 @@ pub(in super::super) struct Emitted {
 }
 
 impl Node {
-    pub(super) fn new(
-        index: usize,
-        place: usize,
-        now: Time,
-        (ordered, seed): (bool, u64),
-        limits: fn(&mut Config),
-    ) -> Self {
-        let id = NodeId::from_bytes([u8::try_from(index + 1).expect("few nodes"); 16]);
-        let mut config = Config::new(id, format!("node-{index}"));
-        config.seed = seed;
+    pub(super) fn new(now: Time, build: &Build) -> Self {
+        let &Build {
+            id,
+            index,
+            place,
+            ordered,
+            ..
+        } = build;
+        // A restart has the label of the one before.
+        let mut config = Config::new(id, format!("node-{place}"));
+        config.seed = build.seed;
         config.delivery = if ordered {
             Delivery::Ordered
         } else {
             Delivery::LocalFirst
         };
-        limits(&mut config);
+        (build.limits)(&mut config);
         Self {
             id,
             core: Core::new(config, now),
@@ -96,9 +143,11 @@ impl Node {
             inbox: Vec::new(),
             emitted: Vec::new(),
             delivered: Vec::new(),
-            released: BTreeMap::new(),
-            gaps: BTreeMap::new(),
-            drops: 0,
+            heard: BTreeMap::new(),
+            dropped: Vec::new(),
+            quarantined: Vec::new(),
+            renames_asked: 0,
+            watch: Watch::new(build.is_hostile),
             echoed: BTreeSet::new(),
             sent_on: BTreeMap::new(),
             last_sent: None,
@@ -126,11 +175,24 @@ impl Node {
         self.emitted.get(event.index)?.seq
     }
 
-    pub(super) fn synced(&self) -> usize {
+    pub(in super::super) fn synced(&self) -> usize {
         self.emitted
             .iter()
             .filter(|emitted| emitted.seq.is_some())
             .count()
+    }
+
+    /// How long the shell had a processor since then.
+    pub(in super::super) fn awake(&self, since: Time, now: Time) -> Duration {
+        let mut awake = now.since(since);
+        let mut from = since;
+        // They are in the order in which they began.
+        for (start, end) in &self.stalls {
+            let (start, end) = ((*start).max(from), (*end).min(now));
+            awake -= end.since(start);
+            from = from.max(end);
+        }
+        awake
     }
 
     pub(super) fn stall(&mut self, now: Time, until: Time) {
@@ -145,8 +207,9 @@ impl Node {
         input: Input<Event, Event>,
     ) -> Result<Vec<Shell>, String> {
         self.note_input(&input);
+        self.note_proof(now, &input);
         let was_ready = self.core.status == Status::Ready;
-        let outputs = self.core.handle(now, input);
+        let outputs: Vec<_> = self.core.handle(now, input).collect();
         let stayed_ready = was_ready
             && !outputs
                 .iter()
@@ -156,19 +219,18 @@ impl Node {
             match output {
                 Output::Deliver(event) => self.deliver(now, event, stayed_ready)?,
                 Output::Release(release) => {
-                    self.released
-                        .entry(release.from)
-                        .or_default()
-                        .push(release.body);
+                    let heard = self.heard.entry(release.from).or_default();
+                    heard.push(Heard::Event(release.body));
                 }
                 Output::Gap(gap) => self.gap(gap.origin, gap.range, gap.reason)?,
                 Output::Publish(batch) => {
                     self.note_batch(&batch)?;
+                    self.note_answers(now, &batch)?;
                     orders.push(Shell::Publish(batch));
                 }
                 Output::Dial { after } => orders.push(Shell::Dial(after)),
-                Output::DropLink { link, .. } => {
-                    self.drops += 1;
+                Output::DropLink { link, reason } => {
+                    self.dropped.push((now, reason));
                     orders.push(Shell::Drop(link));
                 }
                 Output::Quarantine(quarantined)
@@ -176,11 +238,19 @@ impl Node {
                 {
                     self.refused.extend(quarantined.seq);
                 }
+                Output::Quarantine(other) if self.watch.is_hostile => {
+                    self.quarantined.push(other.reason);
+                }
                 Output::Quarantine(other) => return Err(format!("quarantined: {other:?}")),
                 Output::Foreign { body } => return Err(format!("foreign: {body:?}")),
+                // The shell of the model has no other id to give: what is checked is how a node lives on beside its copy.
+                Output::Cloned if self.watch.is_hostile => self.renames_asked += 1,
+                Output::Cloned => return Err("somebody has our id".to_owned()),
                 Output::Status(_) | Output::Closed => {}
             }
         }
+        self.check_proof(now)?;
+        self.check_bounds()?;
         Ok(orders)
     }
 
@@ -189,7 +259,11 @@ impl Node {
             Input::Received {
                 message: Message::Event { wb: Some(wb), .. },
                 link,
-            } if wb.node == self.id && self.listens_to(*link) => {
+            } if wb.node == self.id
+                && self.listens_to(*link)
+                // A sequence that was never given out is somebody else's.
+                && wb.seq < self.synced() as u64 =>
+            {
                 self.echoed.insert(wb.seq);
             }
             Input::Published { batch, failed, .. } => {
@@ -205,7 +279,7 @@ impl Node {
         }
     }
 
-    fn listens_to(&self, link: LinkId) -> bool {
+    pub(super) fn listens_to(&self, link: LinkId) -> bool {
         self.core
             .link
             .as_ref()
@@ -307,7 +381,8 @@ impl Node {
     ) -> Result<(), String> {
         match (origin, range) {
             (Origin::Node { node, .. }, Some((from, to))) if from <= to => {
-                self.gaps.entry(node).or_default().push((from, to, reason));
+                let heard = self.heard.entry(node).or_default();
+                heard.push(Heard::Gap(from, to, reason));
                 Ok(())
             }
             (Origin::Foreign, None) => Ok(()),
