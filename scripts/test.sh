@@ -3,7 +3,8 @@
 # clients, feathers-sync processes and the browser of tests/interop.
 #
 # On Debian and Ubuntu it first installs what is missing (as root, or through sudo). Nothing is asked. The tests start
-# their own Redis and PostgreSQL on free ports; those of the machine are neither needed nor touched.
+# their own Redis, RabbitMQ, NATS and PostgreSQL on free ports; those of the machine are neither needed nor touched. (Debian's
+# package of RabbitMQ starts one when it is installed.)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -52,12 +53,19 @@ has_browser() {
 # Debian keeps the server's programs out of PATH; the same places as in tests/it/support/postgres.rs.
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb; }
 
+# Debian keeps this one out of the PATH of those who are not root; the same places as in tests/it/support/nats.rs.
+has_nats() { has nats-server || [ -x /usr/sbin/nats-server ] || [ -x /usr/local/sbin/nats-server ]; }
+# Debian's wrapper in PATH is not what the tests start; the same place as in tests/it/support/rabbitmq.rs.
+has_rabbitmq() { [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has rabbitmq-server; }
+
 install_missing() {
     local missing=()
     has cc || missing+=(gcc libc6-dev)
     has curl || missing+=(curl)
     has openssl || missing+=(openssl)
     has redis-server || missing+=(redis-server)
+    has_nats || missing+=(nats-server)
+    has_rabbitmq || missing+=(rabbitmq-server)
     has_postgres || missing+=(postgresql)
     has node || missing+=(nodejs)
     has npm || missing+=(npm)

@@ -1,13 +1,15 @@
 // A Feathers application with the real feathers-sync, as it would share a broker with wingbeat nodes.
 //
-//   SYNC_URI=redis://127.0.0.1:6379  SYNC_KEY=feathers-sync  PORT=0  node node-peer.mjs
+//   SYNC_URI=redis://127.0.0.1:6379  SYNC_KEY=feathers-sync  SYNC_CODEC=json  PORT=0  node node-peer.mjs
+//
+// With SYNC_CODEC=bson it encodes as BSON, and the property `at` of what is created is a Date.
 //
 // Services: `messages` (memory, multi, ids from 1, event `typing`) and `ev` (custom event `custom`, custom method
 // `fire({ event, payload })`). A call with the query `nosync` keeps its event on this process.
 // All events go to all Socket.IO clients. Lines of JSON go both ways:
 //   in   {"id":1,"call":["messages","create",{"text":"hi"}]}   {"id":2,"emit":["messages","typing",{"user":1}]}
 //   out  {"type":"ready","port":1234}   {"type":"result","id":1,"result":…} or with "error"
-//        {"type":"event","path":"messages","event":"created","data":…,"context":…}   {"type":"problem","message":"…"}
+//        {"type":"event","path":"messages","event":"created","data":…,"dates":["at"],"context":…}   {"type":"problem","message":"…"}
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
@@ -15,9 +17,11 @@ import express from '@feathersjs/express'
 import { feathers } from '@feathersjs/feathers'
 import { MemoryService } from '@feathersjs/memory'
 import socketio from '@feathersjs/socketio'
+import { deserialize, serialize } from 'bson'
 import sync from 'feathers-sync'
 
-const { SYNC_URI, SYNC_KEY = 'feathers-sync', PORT = '0' } = process.env
+const { SYNC_URI, SYNC_KEY = 'feathers-sync', SYNC_CODEC = 'json', PORT = '0' } = process.env
+const isBson = SYNC_CODEC === 'bson'
 const EVENTS = { messages: ['created', 'updated', 'patched', 'removed', 'typing'], ev: ['created', 'updated', 'patched', 'removed', 'custom'] }
 
 const print = (type, content) => process.stdout.write(`${JSON.stringify({ type, ...content })}\n`)
@@ -38,7 +42,8 @@ class Ev {
 
 const app = express.default(feathers())
 app.use(express.json()).configure(express.rest()).configure(socketio())
-app.configure(sync({ uri: SYNC_URI, key: SYNC_KEY }))
+const nats = SYNC_URI.startsWith('nats:') && { natsConnectionOptions: { servers: [SYNC_URI] } }
+app.configure(sync({ uri: SYNC_URI, key: SYNC_KEY, ...(isBson && { serialize, deserialize }), ...nats }))
 app.use('messages', new MemoryService({ multi: true, startId: 1 }), { events: ['typing'] })
 app.use('ev', new Ev(), { methods: ['create', 'patch', 'fire'], events: ['custom'] })
 app.hooks({
@@ -47,6 +52,10 @@ app.hooks({
       const { nosync, ...query } = context.params.query ?? {}
       if (nosync) Object.assign(context, { [sync.SYNC]: false, params: { ...context.params, query } })
     }]
+  },
+  after: {
+    // The memory service keeps JSON only.
+    create: [async ({ result }) => { if (isBson && result.at) result.at = new Date(result.at) }]
   }
 })
 app.on('connection', (connection) => app.channel('everybody').join(connection))
@@ -57,7 +66,8 @@ const visible = ({ app: _app, service: _service, self: _self, ...context }) => c
 for (const [path, events] of Object.entries(EVENTS)) {
   for (const event of events) {
     app.service(path).on(event, (data, context) => {
-      print('event', { path, event, data, context: context ? visible(context) : null })
+      const dates = Object.keys(data ?? {}).filter((name) => data[name] instanceof Date)
+      print('event', { path, event, data, dates, context: context ? visible(context) : null })
     })
   }
 }

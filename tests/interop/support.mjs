@@ -1,9 +1,10 @@
 // What the tests share: programs that are started and ended, clients, and waiting with an upper bound.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -59,13 +60,21 @@ export const freePort = async (count = 1) => {
   }
 }
 
+/** A free port below those of outgoing connections, one of which could sit on it while its server is down. */
+export const lastingPort = async () => {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 10_000)
+    if (await isFree(port)) return port
+  }
+}
+
 /** A child process whose output lines can be waited for. */
 export class Program {
-  constructor (name, command, args, env) {
+  constructor (name, command, args, env, cwd) {
     this.name = name
     this.lines = []
     this.listeners = new Set()
-    this.child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
+    this.child = spawn(command, args, { env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] })
     this.ended = new Promise((resolve) => {
       this.child.once('error', (error) => resolve(error.message))
       this.child.once('exit', (code, signal) => resolve(signal ?? code))
@@ -98,6 +107,12 @@ export class Program {
     this.child.stdin.write(`${line}\n`)
   }
 
+  /** Ends the program as a crash would. */
+  async kill () {
+    this.child.kill('SIGKILL')
+    await this.ended
+  }
+
   /** Asks the program to end and insists after 10 s; resolves with its exit code or the signal that ended it. */
   async stop () {
     this.child.kill('SIGTERM')
@@ -126,12 +141,65 @@ const answersPing = (port) => new Promise((resolve) => {
   socket.once('error', () => resolve(false))
 })
 
-export const startRedis = async () => {
-  const port = await freePort()
+export const startRedis = async (wanted) => {
+  const port = wanted ?? await freePort()
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
   const redis = new Program('redis-server', 'redis-server', args, {})
   await until('redis-server answers PING', () => answersPing(port))
   return Object.assign(redis, { port, uri: `redis://127.0.0.1:${port}` })
+}
+
+// ---------------------------------------------------------------- RabbitMQ and NATS
+
+const isTaken = (port) => new Promise((resolve) => {
+  const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true) })
+  socket.once('error', () => resolve(false))
+})
+
+const speaksFirst = (port, greeting) => new Promise((resolve) => {
+  const socket = connect(port, '127.0.0.1', () => socket.write(greeting))
+  socket.once('data', () => { socket.destroy(); resolve(true) })
+  socket.once('error', () => resolve(false)).once('end', () => resolve(false))
+})
+
+export const startNats = async () => {
+  const port = await freePort()
+  const debian = '/usr/sbin/nats-server'
+  const nats = new Program('nats-server', existsSync(debian) ? debian : 'nats-server', ['-a', '127.0.0.1', '-p', `${port}`], {})
+  await until('nats-server greets', () => speaksFirst(port, ''))
+  return Object.assign(nats, { port, uri: `nats://127.0.0.1:${port}` })
+}
+
+/** As in tests/it/support/rabbitmq.rs: a server with a node name, a port mapper and a directory of its own. */
+export const startRabbitMq = async () => {
+  const [port, mapper, distribution] = await Promise.all([freePort(), freePort(), freePort()])
+  const directory = mkdtempSync(join(tmpdir(), 'wingbeat-rabbitmq-'))
+  started.push({ stop: async () => rmSync(directory, { recursive: true, force: true }) })
+  const file = (name, text) => { writeFileSync(join(directory, name), text); return join(directory, name) }
+  const settings = [`listeners.tcp.default = 127.0.0.1:${port}`, 'disk_free_limit.absolute = 1MB', 'log.console = true', 'log.console.level = error', 'log.file = false']
+  const epmd = new Program('epmd', 'epmd', ['-port', `${mapper}`, '-address', '127.0.0.1'], {})
+  epmd.stop = () => epmd.kill()
+  // A server that finds no port mapper starts one of its own, which stays.
+  await until('epmd listens', () => isTaken(mapper))
+  const debian = '/usr/lib/rabbitmq/bin/rabbitmq-server'
+  const server = new Program('rabbitmq-server', existsSync(debian) ? debian : 'rabbitmq-server', [], {
+    HOME: directory,
+    // Its start script becomes the server: what is killed is the one that serves.
+    RABBITMQ_ALLOW_INPUT: '1',
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    ERL_EPMD_PORT: `${mapper}`,
+    RABBITMQ_CONFIG_FILE: file('rabbitmq.conf', settings.join('\n')),
+    RABBITMQ_CONF_ENV_FILE: file('rabbitmq-env.conf', ''),
+    RABBITMQ_DIST_PORT: `${distribution}`,
+    RABBITMQ_ENABLED_PLUGINS_FILE: file('enabled_plugins', '[].'),
+    RABBITMQ_LOG_BASE: join(directory, 'log'),
+    RABBITMQ_MNESIA_BASE: join(directory, 'mnesia'),
+    RABBITMQ_NODENAME: 'wingbeat@localhost',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}'
+  }, directory)
+  await until('RabbitMQ answers', () => speaksFirst(port, 'AMQP\0\0\x09\x01'), { ms: 90_000 })
+  // It keeps nothing that is worth a slow end.
+  return Object.assign(server, { stop: () => server.kill(), uri: `amqp://guest:guest@127.0.0.1:${port}` })
 }
 
 // ---------------------------------------------------------------- the programs under test
@@ -153,10 +221,13 @@ export const startFixture = async (env = {}) => {
 // A variable of the caller's own shell must not reach the fixture: `undefined` removes it.
 const withoutEmpty = (clean, env) => ({ ...Object.fromEntries(Object.keys(clean).map((key) => [key, undefined])), ...env })
 
-const syncReady = async (node) => {
+/** What a fixture tells of its sync. */
+export const syncOf = async (node) => (await fetch(`${node.url}/sync`)).json()
+
+export const syncReady = async (node) => {
   let seen
   const isReady = async () => {
-    seen = await (await fetch(`${node.url}/sync`)).json()
+    seen = await syncOf(node)
     return /ready/i.test(JSON.stringify(seen.status))
   }
   await until(`${node.name}: sync is ready`, isReady, { ms: 15_000, describe: () => JSON.stringify(seen) })

@@ -122,6 +122,35 @@ async fn headers_queries_and_properties_never_leave() {
 }
 
 #[tokio::test]
+async fn a_trace_travels_in_wb_and_adds_nothing_else() {
+    let broker = MemoryBroker::new();
+    let seen = observer(&broker).await;
+    let app = app(&broker).build().unwrap();
+    within(app.sync().ready()).await.unwrap();
+    let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut traced = Params::default();
+    traced.trace = text.parse().ok();
+    for name in ["traceparent", "tracestate", "baggage"] {
+        traced.headers.insert(name, "planted".parse().unwrap());
+    }
+    for params in [Params::default(), traced] {
+        let data = json!({ "id": 7 });
+        let messages = app.service("messages");
+        messages.create(data).params(params).await.unwrap();
+        messages.remove(7).await.unwrap();
+    }
+    eventually("the bus has all four", || events(&seen) == 4).await;
+    let mut shared = on(Lane::Events, &seen);
+    let mut traced = shared.remove(2);
+    let wb = traced["wb"].as_object_mut().unwrap();
+    assert_eq!(wb.remove("trace"), Some(text.into()));
+    // Besides, it is the same message as without a trace, later.
+    traced["wb"]["seq"] = 0.into();
+    assert_eq!(traced, shared[0]);
+    assert_eq!(shared[0]["wb"].as_object().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn named_context_leaves_and_publishers_see_it_everywhere() {
     let broker = MemoryBroker::new();
     let seen = observer(&broker).await;

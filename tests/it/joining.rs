@@ -1,144 +1,197 @@
 //! Nodes that come and go while others are at work, over a real Redis.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use futures_util::future::join_all;
 use serde_json::json;
-use wingbeat::event::Origin;
 use wingbeat::sync::{Status, SyncOptions};
 use wingbeat::{App, Leftover, Memory};
 
+use crate::support::load::{Client, Gaps, Load, Maker, Plan, Size, builder, note_gaps, turn};
 use crate::support::redis::RedisServer;
-use crate::support::{background, eventually_in, within};
+use crate::support::{Node, eventually_in, within};
 
-/// `(node, number of the event)`, in the order in which a node heard them. The node stands in the data: the label of an
-/// origin is not known before its first hello.
-type Heard = Arc<Mutex<Vec<(String, u64)>>>;
+/// A node that joins, and a client that it serves from the first moment, long before there is a link.
+struct Joiner {
+    node: Node,
+    client: Client,
+    maker: Maker,
+    gaps: Gaps,
+    /// How far the others were when the client was connected, and when the node was ready.
+    others_at_connect: Vec<u64>,
+    others_at_ready: Vec<u64>,
+}
 
-fn node(name: &str, uri: &str) -> (App, Heard) {
-    let app = App::builder()
-        .name(name)
-        .service("messages", Memory::new())
-        .sync_uri(uri)
-        .build()
-        .unwrap();
-    let heard = Heard::default();
-    let noted = Arc::clone(&heard);
-    app.service("messages").on_any("created", move |event| {
-        let data = event.data().value();
-        if *event.origin() != Origin::Local {
-            let from = data["from"].as_str().unwrap().to_owned();
-            noted.lock().push((from, data["n"].as_u64().unwrap()));
+impl Joiner {
+    /// Its first events are made before it has a link, the next ones when it is ready.
+    async fn join(name: &str, uri: &str, load: &Load) -> Self {
+        let node = Node::start(builder(name).sync_uri(uri)).await;
+        let gaps = note_gaps(&node.app);
+        let client = Client::start(&node, load.start).await;
+        let maker = Maker::new(&node, load.start);
+        let others_at_connect = load.made();
+        make(&maker, 10).await;
+        within(node.app.sync().ready()).await.unwrap();
+        let others_at_ready = load.made();
+        make(&maker, 10).await;
+        Self {
+            node,
+            client,
+            maker,
+            gaps,
+            others_at_connect,
+            others_at_ready,
         }
-    });
-    (app, heard)
+    }
+
+    /// Its client has everything that the others made since the node was ready. What they made between the connect and the
+    /// ready it has or is told: while the node asks for it, more can come in than it may hold.
+    async fn is_in_the_stream_of(&self, load: &Load) {
+        for (at, other) in load.names().enumerate() {
+            let (connect, ready) = (self.others_at_connect[at], self.others_at_ready[at]);
+            let is_in = || {
+                let last = self.client.heard().of(other).last().copied();
+                last.is_some_and(|n| n > ready + 20)
+            };
+            eventually_in(LIMIT, "the new node is in the stream", is_in).await;
+            let heard = self.client.heard().of(other).to_vec();
+            assert!(heard.is_sorted_by(|a, b| a < b), "order of {other}");
+            let told = told(&self.gaps, other);
+            // The one that was just being made is older than the client, or not.
+            let mut all: Vec<u64> = [heard, told.clone()].concat();
+            all.retain(|n| *n > connect);
+            all.sort_unstable();
+            let due: Vec<u64> = (connect + 1..).take(all.len()).collect();
+            assert_eq!(all, due, "of {other} at {}", self.node.app.name());
+            let late = told.iter().find(|n| **n > ready);
+            assert_eq!(late, None, "made after ready and missing");
+        }
+    }
+
+    /// Makes its last events and leaves at once.
+    async fn leave(self) {
+        make(&self.maker, 10).await;
+        drop(self.client);
+        assert_eq!(self.node.stop().await, Leftover::default());
+    }
 }
 
-async fn create(app: &App, n: u64) {
-    app.service("messages")
-        .create(json!({ "n": n, "from": app.name() }))
-        .await
-        .unwrap();
+async fn make(maker: &Maker, n: usize) {
+    for _ in 0..n {
+        maker.make().await;
+    }
 }
 
-fn of(heard: &Heard, origin: &str) -> Vec<u64> {
-    heard
-        .lock()
-        .iter()
-        .filter(|(name, _)| name == origin)
-        .map(|(_, n)| *n)
-        .collect()
+/// Every client of the others has all of a node that has left.
+async fn have_all_of(name: &str, load: &Load) {
+    for client in &load.clients {
+        let has_all = || load.accounted(client, name) >= 30;
+        eventually_in(LIMIT, "the others have all of the new one", has_all).await;
+        let due: Vec<u64> = (0..30).collect();
+        assert_eq!(client.heard().of(name), due, "{name}");
+    }
+}
+
+/// The numbers that a node was told are missing.
+fn told(gaps: &Gaps, origin: &str) -> Vec<u64> {
+    let gaps = gaps.lock();
+    let ranges = gaps.get(origin).into_iter().flatten();
+    ranges.flat_map(|&(from, to)| from..=to).collect()
+}
+
+/// Two nodes that make 500 events a second, together.
+async fn old_nodes(redis: &RedisServer) -> Load {
+    let plan = Plan {
+        clients: 1,
+        rate: 250,
+        ..Plan::default()
+    };
+    Load::start(&plan, &vec![redis.uri(); 2]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_joins_under_load_misses_nothing_and_is_not_missed() {
+    let _turn = turn(Size::Half).await;
     let redis = RedisServer::start();
-    let (old, old_heard) = node("old", &redis.uri());
-    within(old.sync().ready()).await.unwrap();
-    let is_done = Arc::new(AtomicBool::new(false));
-    let load = background(keep_creating(old.clone(), Arc::clone(&is_done)));
+    let load = old_nodes(&redis).await;
+    let mut longest = Duration::ZERO;
     for round in 0..20 {
-        let name = format!("new-{round}");
-        let (new, new_heard) = node(&name, &redis.uri());
-        // Its clients are served from the first moment, long before it has a link.
-        for n in 0..10 {
-            create(&new, n).await;
-        }
-        within(new.sync().ready()).await.unwrap();
-        let from = old
-            .service("messages")
-            .find()
-            .await
-            .unwrap()
-            .as_array()
-            .unwrap()
-            .len() as u64;
-        for n in 10..20 {
-            create(&new, n).await;
-        }
-        eventually_in(LIMIT, "the old node has all of the new one", || {
-            of(&old_heard, &name).len() == 20
-        })
-        .await;
-        assert_eq!(of(&old_heard, &name), (0..20).collect::<Vec<_>>(), "{name}");
-        eventually_in(LIMIT, "the new node is in the stream", || {
-            of(&new_heard, "old").last().is_some_and(|n| *n > from + 20)
-        })
-        .await;
-        let heard = of(&new_heard, "old");
-        let first = heard[0];
-        assert!(
-            first <= from,
-            "{name} was ready at {from} and hears from {first} on"
-        );
-        assert_eq!(
-            heard,
-            (first..first + heard.len() as u64).collect::<Vec<_>>(),
-            "{name}"
-        );
-        assert_eq!(within(new.close()).await, Leftover::default());
+        let (name, start) = (format!("new-{round}"), Instant::now());
+        let new = Joiner::join(&name, &redis.uri(), &load).await;
+        new.is_in_the_stream_of(&load).await;
+        longest = longest.max(start.elapsed());
+        new.leave().await;
+        have_all_of(&name, &load).await;
     }
-    is_done.store(true, Ordering::Relaxed);
-    within(load).await.unwrap();
-    assert_eq!(old.sync().stats().delivery.missing, 0);
-    old.close().await;
+    println!("the longest of 20 joins took {longest:.1?} from the start into the stream");
+    assert_eq!(load.finish().await, 0, "nothing is missing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_nodes_that_join_at_once_under_load_miss_nothing_and_are_not_missed() {
+    let _turn = turn(Size::Half).await;
+    let redis = RedisServer::start();
+    let load = old_nodes(&redis).await;
+    let names: Vec<String> = (0..8).map(|n| format!("new-{n}")).collect();
+    let uri = redis.uri();
+    let joining = names.iter().map(|name| Joiner::join(name, &uri, &load));
+    let new = join_all(joining).await;
+    for joiner in &new {
+        joiner.is_in_the_stream_of(&load).await;
+    }
+    join_all(new.into_iter().map(Joiner::leave)).await;
+    for name in &names {
+        have_all_of(name, &load).await;
+    }
+    assert_eq!(load.finish().await, 0, "nothing is missing");
+}
+
+/// They are there, with a client each, before the first of them makes its first event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_nodes_that_join_at_once_hear_each_other() {
     let redis = RedisServer::start();
-    let nodes: Vec<(App, Heard)> = (0..8)
-        .map(|n| node(&format!("node-{n}"), &redis.uri()))
-        .collect();
-    for n in 0..50 {
-        for (app, _) in &nodes {
-            create(app, n).await;
+    let start = Instant::now();
+    let mut all = Vec::new();
+    for n in 0..8 {
+        let node = Node::start(builder(&format!("node-{n}")).sync_uri(redis.uri())).await;
+        let client = Client::start(&node, start).await;
+        all.push((Maker::new(&node, start), client, node));
+    }
+    for _ in 0..50 {
+        for (maker, ..) in &all {
+            maker.make().await;
         }
     }
-    for (at, (_, heard)) in nodes.iter().enumerate() {
-        eventually_in(LIMIT, "every node has all of the others", || {
-            heard.lock().len() == 7 * 50
-        })
-        .await;
-        for other in (0..8).filter(|other| *other != at) {
-            assert_eq!(
-                of(heard, &format!("node-{other}")),
-                (0..50).collect::<Vec<_>>()
-            );
+    let due: Vec<u64> = (0..50).collect();
+    for (_, client, _) in &all {
+        for other in (0..8).map(|n| format!("node-{n}")) {
+            let has_all = || client.heard().count(&other) >= 50;
+            eventually_in(LIMIT, "every node has all of the others", has_all).await;
+            assert_eq!(client.heard().of(&other), due, "{other}");
         }
     }
-    for (app, _) in nodes {
-        app.close().await;
+    for (_, client, node) in all {
+        drop(client);
+        node.stop().await;
     }
+}
+
+fn alone(name: &str, uri: &str) -> App {
+    builder(name).sync_uri(uri).build().unwrap()
+}
+
+async fn create(app: &App, n: u64) {
+    app.service("messages")
+        .create(json!({ "n": n }))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn nodes_that_are_built_and_closed_leave_nothing_on_the_broker() {
     let redis = RedisServer::start();
     for _ in 0..24 {
-        let (app, _) = node("short", &redis.uri());
+        let app = alone("short", &redis.uri());
         within(app.sync().ready()).await.unwrap();
         create(&app, 0).await;
         assert_eq!(within(app.close()).await, Leftover::default());
@@ -163,16 +216,6 @@ async fn a_node_that_is_refused_for_good_gives_up_if_told_so_and_serves_on() {
     assert!(error.to_string().contains("never ready"), "{error}");
     assert_eq!(app.sync().status(), Status::Closed);
     create(&app, 0).await;
-}
-
-async fn keep_creating(app: App, is_done: Arc<AtomicBool>) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(5));
-    let mut n = 0;
-    while !is_done.load(Ordering::Relaxed) {
-        ticks.tick().await;
-        create(&app, n).await;
-        n += 1;
-    }
 }
 
 /// On a machine that has other work to do, two dozen nodes on one Redis take their time.

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 mod bus;
+mod codec;
 mod events;
 mod hostile;
+mod identity;
 #[cfg(feature = "redis")]
 mod joining;
 #[cfg(feature = "metrics")]
@@ -20,3 +22,4 @@ mod serve;
 mod socketio;
 mod support;
 mod sync;
+mod tracing;

@@ -1,52 +1,20 @@
 //! What needs a process of its own: signals, and the end of its files. The test binary runs itself again for that.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tracing_subscriber::fmt::MakeWriter;
 use wingbeat::App;
 
 use super::Gate;
 use crate::support::http::{Client, Request};
+use crate::support::process::{address, announce, child};
 use crate::support::services::Echo;
 use crate::support::{Node, eventually, listen, within};
-
-/// Runs one ignored test of this binary as a process with at most that many open files.
-fn child(test: &str, files: u32) -> Child {
-    let binary = std::env::current_exe().unwrap();
-    Command::new("sh")
-        .arg("-c")
-        .arg(format!(
-            "ulimit -n {files} && exec \"$0\" --exact serve::process::{test} --ignored --nocapture"
-        ))
-        .arg(binary)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
-
-/// Reads the address that a child prints.
-async fn address(child: &mut Child) -> SocketAddr {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(address) = line.split("serving on ").nth(1) {
-                return address.parse().unwrap();
-            }
-        }
-        panic!("the child ended without serving");
-    };
-    within(address).await
-}
 
 async fn signal(child: &Child, name: &str) {
     let id = child.id().unwrap().to_string();
@@ -57,7 +25,7 @@ async fn signal(child: &Child, name: &str) {
 #[tokio::test]
 async fn a_signal_shuts_the_process_down_in_order() {
     for name in ["TERM", "INT"] {
-        let mut child = child("child_that_serves", 1_024);
+        let mut child = child("serve::process::child_that_serves", 1_024, &[]);
         let addr = address(&mut child).await;
         let mut client = Client::connect(addr).await;
         client
@@ -77,7 +45,7 @@ async fn a_signal_shuts_the_process_down_in_order() {
 
 #[tokio::test]
 async fn a_second_signal_does_not_wait() {
-    let mut child = child("child_that_serves", 1_024);
+    let mut child = child("serve::process::child_that_serves", 1_024, &[]);
     let addr = address(&mut child).await;
     let mut client = Client::connect(addr).await;
     client
@@ -121,12 +89,7 @@ async fn child_that_serves() {
     let addr = port.local_addr().unwrap();
     drop(port);
     let app = App::builder().service("gate", gate).build().unwrap();
-    let told = crate::support::background(async move {
-        eventually("it listens", || std::net::TcpStream::connect(addr).is_ok()).await;
-        let mut out = std::io::stdout();
-        writeln!(out, "serving on {addr}").unwrap();
-        out.flush().unwrap();
-    });
+    let told = crate::support::background(announce(addr));
     app.serve(addr).await.unwrap();
     told.await.unwrap();
     // A thread that waits for input would hold the test's own end.
@@ -135,7 +98,7 @@ async fn child_that_serves() {
 
 #[tokio::test]
 async fn accepting_goes_on_after_the_process_ran_out_of_files() {
-    let mut child = child("child_without_files", 64);
+    let mut child = child("serve::process::child_without_files", 64, &[]);
     let status = within(child.wait()).await.unwrap();
     assert!(status.success(), "{status}");
 }

@@ -2,6 +2,9 @@
 
 pub(crate) mod http;
 #[cfg(feature = "redis")]
+pub(crate) mod load;
+pub(crate) mod process;
+#[cfg(feature = "redis")]
 pub(crate) mod proxy;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

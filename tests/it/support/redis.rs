@@ -22,6 +22,7 @@ pub(crate) struct RedisServer {
     port: u16,
     arguments: Vec<String>,
     child: Child,
+    _scratch: Scratch,
 }
 
 /// A directory of its own for a process that writes files. It goes with its owner.
@@ -100,16 +101,20 @@ impl RedisServer {
     /// Err holds what the server printed before it gave up.
     fn launch(port: u16, arguments: &[&str]) -> Result<Self, String> {
         let port_text = port.to_string();
+        let scratch = Scratch::new();
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &port_text, "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            // A replica writes what it gets of its primary to a file.
+            .args(["--dir", scratch.text()])
             .args(arguments.iter().map(|a| a.replace("{port}", &port_text)));
         let (child, stdout) = spawn(&mut command);
         let server = Self {
             port,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
             child,
+            _scratch: scratch,
         };
         wait_for_line(stdout, "Ready to accept connections")?;
         Ok(server)

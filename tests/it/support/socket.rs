@@ -141,6 +141,19 @@ impl SocketClient {
         self.events.pop_front().expect("the loop waited for one")
     }
 
+    /// As [`event`](Self::event), for however long it takes; `None` when the connection is over.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn event_some_day(&mut self) -> Option<(String, Value)> {
+        while self.events.is_empty() {
+            match self.next().await {
+                Heard::Packet(packet) if packet == "2" => self.send("3").await,
+                Heard::Packet(packet) => self.keep(&packet),
+                Heard::Closed(_) | Heard::Lost => return None,
+            }
+        }
+        self.events.pop_front()
+    }
+
     /// Tells how many events came that nobody asked for.
     pub(crate) fn n_kept(&self) -> usize {
         self.events.len()
@@ -180,8 +193,12 @@ impl SocketClient {
 
     /// Waits for whatever comes next; pings are not answered.
     pub(crate) async fn hear(&mut self) -> Heard {
+        within(self.next()).await
+    }
+
+    async fn next(&mut self) -> Heard {
         loop {
-            match within(self.websocket.next()).await {
+            match self.websocket.next().await {
                 Some(Ok(Message::Text(text))) => return Heard::Packet(text.to_string()),
                 Some(Ok(Message::Close(frame))) => {
                     return Heard::Closed(frame.map(|frame| frame.code.into()));
