@@ -339,6 +339,7 @@ impl std::error::Error for BuildError {}
 
 fn entry(path: &str, registration: Registration, app_hooks: &Hooks) -> Entry {
     Entry {
+        place: 0,
         path: path.into(),
         chains: Chains::new(
             &registration.methods,

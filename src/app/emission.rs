@@ -33,8 +33,7 @@ impl App {
             let event = event(entry, name, call, (data, public));
             Emission { event, is_synced }
         };
-        let emissions = elements(context).map(emission).collect();
-        self.0.sync.emit(emissions).await;
+        self.0.sync.emit(elements(context).map(emission)).await;
     }
 
     /// Sends an event without a call; arrays go out as one event (§3.3).
@@ -42,11 +41,9 @@ impl App {
         let public = redacted(entry, &data);
         let data = Json::from(data);
         let public = public.unwrap_or_else(|| data.clone());
-        let event = event(entry, &name.into(), None, (data, public));
-        self.0.sync.emit_now(vec![Emission {
-            event,
-            is_synced: is_synced(entry, name),
-        }]);
+        let is_synced = is_synced(entry, name);
+        let event = event(entry, &entry.event_name(name), None, (data, public));
+        self.0.sync.emit_now([Emission { event, is_synced }]);
     }
 }
 
@@ -59,6 +56,7 @@ fn event(
 ) -> Event {
     let (context, trace) = call.unzip();
     Event::new(Inner {
+        place: entry.place,
         path: Arc::clone(&entry.path),
         name: Arc::clone(name),
         data,

@@ -34,7 +34,7 @@ impl App {
         let entry = self
             .0
             .routes
-            .registered(event.path())
+            .at(event.place())
             .filter(|entry| entry.publishes(event.name()));
         if let Some(entry) = entry {
             let publishers = &entry.publishers;

@@ -140,11 +140,14 @@ impl App {
         scope: Scope,
         listener: Arc<dyn Fn(&Event) + Send + std::marker::Sync>,
     ) {
-        self.0.listeners.add(
-            (registered_path(path).into(), event.into()),
-            scope,
-            listener,
-        );
+        match self.0.routes.registered(registered_path(path)) {
+            Some(entry) => self.0.listeners.add(entry.place, event, scope, listener),
+            None => tracing::warn!(
+                path,
+                event,
+                "there is no such service: a listener hears nothing"
+            ),
+        }
     }
 
     /// Emits an event by hand, without a call behind it.

@@ -1,6 +1,6 @@
 //! The functions that pick the channels of an event, and the fan-out to their connections.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -128,7 +128,8 @@ type Publisher = Arc<dyn Fn(&Publication<'_>, &Channels) -> Audience + Send + Sy
 /// The publishers of one level, the app's or a service's: one for each event and one for all.
 #[derive(Clone, Default)]
 pub(crate) struct Publishers {
-    by_event: HashMap<Option<Arc<str>>, Publisher>,
+    /// So few that they are found sooner one by one than by a hash.
+    by_event: Vec<(Option<Arc<str>>, Publisher)>,
     panics: Arc<AtomicU64>,
     not_synced: Arc<AtomicU64>,
 }
@@ -142,12 +143,13 @@ impl Publishers {
     {
         let publisher: Publisher =
             Arc::new(move |publication, channels| publisher(publication, channels).into());
-        self.by_event.insert(event, publisher);
+        self.by_event.retain(|(known, _)| *known != event);
+        self.by_event.push((event, publisher));
     }
 
     /// Returns the events that have a publisher of their own.
     pub(crate) fn named_events(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.by_event.keys().flatten()
+        self.by_event.iter().filter_map(|(event, _)| event.as_ref())
     }
 
     pub(crate) fn panics(&self) -> u64 {
@@ -180,9 +182,12 @@ impl Publishers {
     }
 
     fn pick(&self, event: &str) -> Option<&Publisher> {
-        self.by_event
-            .get(&Some(event.into()))
-            .or_else(|| self.by_event.get(&None))
+        let of = |event: Option<&str>| {
+            let mut publishers = self.by_event.iter();
+            publishers.find(|(known, _)| known.as_deref() == event)
+        };
+        let (_, publisher) = of(Some(event)).or_else(|| of(None))?;
+        Some(publisher)
     }
 
     fn panicked(&self, event: &Event) -> usize {
@@ -198,7 +203,8 @@ impl Publishers {
 
 impl fmt::Debug for Publishers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.by_event.keys()).finish()
+        let events = self.by_event.iter().map(|(event, _)| event);
+        f.debug_set().entries(events).finish()
     }
 }
 

@@ -1,5 +1,6 @@
 //! JSON text that is parsed when somebody looks.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -101,15 +102,22 @@ impl From<Value> for Json {
     }
 }
 
-/// Writes a value; its `Display` would do the same through the formatter, at twice the cost.
+/// Writes a value into memory that is warm, and takes as much as it needs: the text may be kept for minutes.
 fn text(value: &Value) -> Bytes {
-    let mut text = Vec::with_capacity(USUAL);
-    serde_json::to_writer(&mut text, value).expect("a value has text keys only");
-    text.into_boxed_slice().into()
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        scratch.shrink_to(SCRATCH_SIZE);
+        json::write(scratch, value);
+        Bytes::copy_from_slice(scratch)
+    })
 }
 
-/// Most records fit, and the text need not grow while it is written.
-const USUAL: usize = 512;
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread keeps for the next value, in bytes.
+const SCRATCH_SIZE: usize = 64 * 1024;
 
 fn parsed(text: &[u8]) -> Option<Value> {
     json::parse(std::str::from_utf8(text).ok()?)

@@ -1,6 +1,5 @@
 //! Code of this process that hears events.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,25 +19,27 @@ pub enum Scope {
 }
 
 type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
-type Table = HashMap<Arc<str>, HashMap<Arc<str>, Arc<Vec<(Scope, Listener)>>>>;
+/// By the name of the event. A service has few events with listeners, which are found sooner one by one than by a hash.
+type OfService = Vec<(Arc<str>, Arc<Vec<(Scope, Listener)>>)>;
 
-/// The listeners of an app by service path and event name.
+/// The listeners of an app, by the places of its services.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    table: RwLock<Table>,
+    table: RwLock<Vec<OfService>>,
     panics: AtomicU64,
 }
 
 impl Listeners {
-    pub(crate) fn add(
-        &self,
-        (path, event): (Arc<str>, Arc<str>),
-        scope: Scope,
-        listener: Listener,
-    ) {
+    /// Adds a listener to a service at a place.
+    pub(crate) fn add(&self, place: usize, event: &str, scope: Scope, listener: Listener) {
         let mut table = self.table.write();
-        let listeners = table.entry(path).or_default().entry(event).or_default();
-        Arc::make_mut(listeners).push((scope, listener));
+        let n_known = table.len();
+        table.resize_with(n_known.max(place + 1), Vec::new);
+        let of_service = &mut table[place];
+        match of_service.iter_mut().find(|(name, _)| **name == *event) {
+            Some((_, listeners)) => Arc::make_mut(listeners).push((scope, listener)),
+            None => of_service.push((event.into(), Arc::new(vec![(scope, listener)]))),
+        }
     }
 
     /// Calls every listener of the event, in the order in which they were added.
@@ -59,7 +60,9 @@ impl Listeners {
 
     fn find(&self, event: &Event) -> Option<Arc<Vec<(Scope, Listener)>>> {
         let table = self.table.read();
-        table.get(event.path())?.get(event.name()).cloned()
+        let mut of_service = table.get(event.place())?.iter();
+        let (_, listeners) = of_service.find(|(name, _)| **name == *event.name())?;
+        Some(Arc::clone(listeners))
     }
 
     pub(crate) fn panics(&self) -> u64 {

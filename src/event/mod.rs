@@ -31,6 +31,8 @@ pub struct Event(Arc<Inner>);
 /// What an event consists of before it is shared.
 #[derive(Debug)]
 pub(crate) struct Inner {
+    /// The place of the service among those of the app.
+    pub(crate) place: usize,
     pub(crate) path: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) data: Json,
@@ -103,6 +105,16 @@ impl Event {
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
         self.0.trace
+    }
+
+    /// Returns the place of the service among those of the app.
+    pub(crate) fn place(&self) -> usize {
+        self.0.place
+    }
+
+    /// Returns path and name, to share them.
+    pub(crate) fn names(&self) -> (&Arc<str>, &Arc<str>) {
+        (&self.0.path, &self.0.name)
     }
 
     /// Returns the instant of the event if it came late; a connection younger than that does not get it.

@@ -13,6 +13,8 @@ use crate::sync::SyncMode;
 
 /// One registered service with all that belongs to it.
 pub(crate) struct Entry {
+    /// Its place among the services of the app, in the order in which they were added.
+    pub(crate) place: usize,
     pub(crate) path: Arc<str>,
     pub(crate) service: Arc<dyn AnyService>,
     pub(crate) methods: Vec<Arc<str>>,
@@ -31,6 +33,13 @@ impl Entry {
     /// Tells whether clients may call the method.
     pub(crate) fn offers(&self, method: &str) -> bool {
         self.methods.iter().any(|offered| &**offered == method)
+    }
+
+    /// Returns the name of an event; one that the service does not publish is copied.
+    pub(crate) fn event_name(&self, name: &str) -> Arc<str> {
+        let mut published = self.published_events.iter();
+        let known = published.find(|published| &***published == name);
+        known.map_or_else(|| name.into(), Arc::clone)
     }
 
     /// Tells whether the event goes to clients.
@@ -54,6 +63,7 @@ impl fmt::Debug for Entry {
 pub(crate) struct Routes {
     root: Branch,
     by_path: HashMap<Arc<str>, Arc<Entry>>,
+    by_place: Vec<Arc<Entry>>,
 }
 
 /// What a path leads to.
@@ -71,12 +81,15 @@ struct Branch {
 }
 
 impl Routes {
+    /// Adds a service behind those that are there; [`Entry::place`] is set here.
     pub(crate) fn insert(&mut self, entry: Entry) {
-        let entry = Arc::new(entry);
+        let place = self.by_place.len();
+        let entry = Arc::new(Entry { place, ..entry });
         let leaf =
             segments(&entry.path).fold(&mut self.root, |branch, segment| branch.child(segment));
         leaf.entry = Some(Arc::clone(&entry));
         leaf.child(ID_PLACEHOLDER).entry = Some(Arc::clone(&entry));
+        self.by_place.push(Arc::clone(&entry));
         self.by_path.insert(Arc::clone(&entry.path), entry);
     }
 
@@ -101,8 +114,14 @@ impl Routes {
         self.by_path.get(path)
     }
 
+    /// Returns the service at a place.
+    pub(crate) fn at(&self, place: usize) -> Option<&Arc<Entry>> {
+        self.by_place.get(place)
+    }
+
+    /// Returns the services by their places.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.by_path.values()
+        self.by_place.iter()
     }
 }
 
@@ -192,6 +211,7 @@ mod tests {
         for path in paths {
             let service: Arc<dyn AnyService> = Arc::new(Nothing);
             routes.insert(Entry {
+                place: 0,
                 path: (*path).into(),
                 chains: Chains::new(&[], &Hooks::default(), &Hooks::default(), &service),
                 service,

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wingbeat_adapter::Lane;
@@ -19,6 +19,7 @@ use super::delivery::{Body, Control, Item, LAST_SEQ, Message, NodeId, VERSION, W
 use super::quarantine::Reason;
 use super::seal::{SEAL_SIZE, Seal};
 use super::services::{Service, Services};
+use crate::json;
 use crate::trace::TraceContext;
 
 /// An event on its way between nodes, without its `wb`: pieces of JSON text that nobody has looked into.
@@ -57,7 +58,7 @@ impl Envelope {
     }
 
     /// Writes it with the longest `wb` that there can be.
-    pub(super) fn widest(&self) -> Vec<u8> {
+    pub(super) fn widest(&self) -> BytesMut {
         let wb = Wb {
             v: VERSION,
             node: NodeId::from_bytes([0; 16]),
@@ -65,55 +66,61 @@ impl Envelope {
             age: Some(LAST_SEQ),
             early: true,
         };
-        self.write(&wb, true)
+        let mut text = BytesMut::new();
+        self.write(&mut text, &wb, true);
+        text
     }
 
-    fn write(&self, wb: &Wb, is_again: bool) -> Vec<u8> {
-        let mut text = Vec::with_capacity(self.size(true));
+    fn write(&self, text: &mut BytesMut, wb: &Wb, is_again: bool) {
+        text.reserve(self.size(true));
         text.extend_from_slice(br#"{"event":"#);
-        write_json(&mut text, &*self.event);
+        json::write_string(text, &self.event);
         text.extend_from_slice(br#","path":"#);
-        write_json(&mut text, &*self.path);
+        json::write_string(text, &self.path);
         text.extend_from_slice(br#","data":"#);
         text.extend_from_slice(&self.data);
         if let Some(context) = &self.context {
             text.extend_from_slice(br#","context":"#);
             text.extend_from_slice(context);
         }
-        text.extend_from_slice(br#","wb":"#);
-        write_json(&mut text, wb);
-        text.pop();
+        text.put_u8(b',');
+        write_wb(text, wb);
         if let Some(trace) = &self.trace {
             text.extend_from_slice(TRACE);
-            write_shown(&mut text, trace);
-            text.push(b'"');
+            write_shown(text, trace);
+            text.put_u8(b'"');
         }
         if is_again {
             text.extend_from_slice(br#","again":true"#);
         }
         text.extend_from_slice(b"}}");
-        text
     }
 }
 
-/// Writes one element of a batch for a lane; with a secret it is sealed.
-pub(super) fn encode(item: &Item<Envelope>, lane: Lane, seal: Option<&Seal>) -> Bytes {
-    let mut text = write(item);
+/// Writes one element of a batch for a lane; with a secret it is sealed. What is written is all that `text` has.
+pub(super) fn encode(
+    text: &mut BytesMut,
+    item: &Item<Envelope>,
+    lane: Lane,
+    seal: Option<&Seal>,
+) -> Bytes {
+    write(text, item);
     if let Some(seal) = seal {
-        seal.close(lane, &mut text);
+        seal.close(lane, text);
     }
-    text.into()
+    text.split().freeze()
 }
 
-pub(super) fn write(item: &Item<Envelope>) -> Vec<u8> {
+pub(super) fn write(text: &mut BytesMut, item: &Item<Envelope>) {
     match item {
-        Item::Event { wb, body } => body.write(wb, false),
-        Item::Again { wb, body } => body.write(wb, true),
+        Item::Event { wb, body } => body.write(text, wb, false),
+        Item::Again { wb, body } => body.write(text, wb, true),
         Item::Control(control) => {
-            let mut text = format!(r#"{{"wb":{{"v":{VERSION},"control":"#).into_bytes();
-            write_json(&mut text, control);
+            text.extend_from_slice(br#"{"wb":{"v":"#);
+            write_json(text, &VERSION);
+            text.extend_from_slice(br#","control":"#);
+            write_json(text, control);
             text.extend_from_slice(b"}}");
-            text
         }
     }
 }
@@ -142,24 +149,28 @@ pub(super) fn decode(
 }
 
 /// How the `wb` of what a node writes itself begins, up to the sequence.
-pub(super) fn own_mark(node: NodeId) -> Vec<u8> {
-    format!(r#"{{"v":{VERSION},"node":"{node}","seq":"#).into_bytes()
+///
+/// The member's name is part of it: data that looks like a `wb` ends a message of Node processes with its own two braces.
+pub(super) fn own_mark(node: NodeId) -> Bytes {
+    let mut mark = BytesMut::new();
+    write_mark(&mut mark, VERSION, node);
+    mark.freeze()
 }
 
 /// Reads the sequence of an envelope that this node wrote itself; its other members are not looked at. `None` says only
 /// that the message has to be read in full: it is of somebody else, or late.
 pub(super) fn own_echo(payload: &[u8], own_mark: &[u8]) -> Option<u64> {
-    let tail = &payload[payload.len().saturating_sub(own_mark.len() + LONGEST_TAIL)..];
-    let open = tail.iter().rposition(|byte| *byte == b'{')?;
-    let tail = tail[open..].strip_prefix(own_mark)?;
-    let n_digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, end) = tail.split_at(n_digits);
-    let is_usual = end == b"}}" || (end.starts_with(TRACE) && end.len() == TRACED);
-    str::from_utf8(digits)
-        .ok()
-        .filter(|_| is_usual)?
-        .parse()
-        .ok()
+    let (front, traced) = payload.split_at(payload.len().saturating_sub(TRACED));
+    let front = if traced.starts_with(TRACE) {
+        front
+    } else {
+        payload.strip_suffix(b"}}")?
+    };
+    let is_other = |byte: &u8| !byte.is_ascii_digit();
+    let digits = front.rsplit(is_other).next()?;
+    let head = &front[..front.len() - digits.len()];
+    head.ends_with(own_mark)
+        .then(|| str::from_utf8(digits).ok()?.parse().ok())?
 }
 
 /// Reads as much of another version as tells who speaks it; nothing else of it needs to have the shape that we know.
@@ -190,7 +201,7 @@ fn message(
         return Err(Reason::Version);
     }
     if let Some(control) = &wb.control {
-        return Ok(Message::Control(control.clone()));
+        return Ok(Message::Control(Control::clone(control)));
     }
     let (Some(node), Some(seq)) = (wb.node, wb.seq) else {
         return Err(Reason::Malformed);
@@ -221,9 +232,9 @@ fn message(
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow, default)]
-    event: Option<Cow<'a, str>>,
+    event: Option<Text<'a>>,
     #[serde(borrow, default)]
-    path: Option<Cow<'a, str>>,
+    path: Option<Text<'a>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -231,6 +242,10 @@ struct Wire<'a> {
     #[serde(borrow, default)]
     wb: Option<WireWb<'a>>,
 }
+
+/// A string that is copied only if it has escapes, which serde does not see to inside an `Option`.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// What every version of the protocol keeps.
 #[derive(Deserialize)]
@@ -264,7 +279,7 @@ struct WireWb<'a> {
     early: bool,
     #[serde(default)]
     again: bool,
-    control: Option<Control>,
+    control: Option<Box<Control>>,
     /// Whatever stands here, the event counts.
     #[serde(borrow, default)]
     trace: Option<&'a RawValue>,
@@ -275,11 +290,11 @@ fn envelope(payload: &Bytes, wire: &Wire<'_>, services: &Services) -> Result<Env
         return Err(Reason::Malformed);
     };
     let piece = |raw: &RawValue| payload.slice_ref(raw.get().as_bytes());
-    let (path, service) = services.find(path);
+    let (path, service) = services.find(&path.0);
     Ok(Envelope {
         path,
         service,
-        event: services.event(event),
+        event: services.event(&event.0),
         data: wire.data.map_or(Bytes::from_static(b"null"), piece),
         context: wire.context.map(piece),
         trace: wire.wb.as_ref().and_then(|wb| trace(wb.trace?)),
@@ -321,20 +336,40 @@ fn depth(text: &[u8]) -> usize {
     deepest
 }
 
+/// Appends the member `wb`, open at its end. Serde would take three times as long, and every envelope has one.
+fn write_wb(text: &mut BytesMut, wb: &Wb) {
+    write_mark(text, wb.v, wb.node);
+    write_json(text, &wb.seq);
+    if let Some(age) = &wb.age {
+        text.extend_from_slice(br#","age":"#);
+        write_json(text, age);
+    }
+    if wb.early {
+        text.extend_from_slice(br#","early":true"#);
+    }
+}
+
+fn write_mark(text: &mut BytesMut, version: u8, node: NodeId) {
+    text.extend_from_slice(br#""wb":{"v":"#);
+    write_json(text, &version);
+    text.extend_from_slice(br#","node":""#);
+    text.extend_from_slice(&node.hex());
+    text.extend_from_slice(br#"","seq":"#);
+}
+
 /// Appends a value as JSON; what is written here always can be.
-fn write_json<T: Serialize + ?Sized>(text: &mut Vec<u8>, value: &T) {
-    serde_json::to_writer(&mut *text, value)
+fn write_json<T: Serialize + ?Sized>(text: &mut BytesMut, value: &T) {
+    serde_json::to_writer(text.writer(), value)
         .expect("strings, numbers and maps with text keys can be written as JSON");
 }
 
 /// Appends what a value shows as; nothing in it needs an escape.
-fn write_shown(text: &mut Vec<u8>, value: &impl fmt::Display) {
-    write!(text, "{value}").expect("memory takes every byte");
+fn write_shown(text: &mut BytesMut, value: &impl fmt::Display) {
+    write!(text.writer(), "{value}").expect("memory takes every byte");
 }
 
 /// What follows on a sequence if the envelope has a trace and nothing else.
 const TRACED: usize = TRACE.len() + TraceContext::LENGTH + r#""}}"#.len();
-const LONGEST_TAIL: usize = "9007199254740991".len() + TRACED;
 /// Peers are not trusted with the stack.
 const MAX_DEPTH: usize = 64;
 /// Member names and the longest `wb`.
@@ -342,225 +377,4 @@ const FRAME: usize = 192;
 const TRACE: &[u8] = br#","trace":""#;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn envelope() -> Envelope {
-        Envelope {
-            path: "messages".into(),
-            service: None,
-            event: "created".into(),
-            data: Bytes::from_static(br#"{"text":"hi"}"#),
-            context: Some(Bytes::from_static(br#"{"method":"create"}"#)),
-            trace: None,
-            typed: None,
-        }
-    }
-
-    fn traced() -> Envelope {
-        Envelope {
-            trace: TraceContext::new(u128::MAX, u64::MAX, 1),
-            ..envelope()
-        }
-    }
-
-    fn wb() -> Wb {
-        Wb {
-            v: VERSION,
-            node: NodeId::from_bytes([7; 16]),
-            seq: 3,
-            age: Some(12),
-            early: true,
-        }
-    }
-
-    fn sent(item: &Item<Envelope>) -> Bytes {
-        encode(item, Lane::Events, None)
-    }
-
-    fn read(text: &Bytes) -> Result<Message<Envelope>, Reason> {
-        decode(text, 1 << 20, &Services::new([]))
-    }
-
-    fn refusal(text: &str) -> Reason {
-        read(&Bytes::copy_from_slice(text.as_bytes())).unwrap_err()
-    }
-
-    #[test]
-    fn an_envelope_comes_back_as_it_was_and_is_never_larger_than_its_size() {
-        let text = sent(&Item::Event {
-            wb: wb(),
-            body: traced(),
-        });
-        assert!(text.len() <= traced().size(false));
-        assert!(text.len() + SEAL_SIZE <= traced().size(true));
-        let Ok(Message::Event {
-            wb: Some(read),
-            body,
-            ..
-        }) = read(&text)
-        else {
-            panic!("not an event")
-        };
-        assert_eq!(read, wb());
-        assert_eq!((&*body.path, &*body.event), ("messages", "created"));
-        assert_eq!(body.trace, traced().trace);
-        assert_eq!(
-            (body.data, body.context),
-            (envelope().data, envelope().context)
-        );
-    }
-
-    #[test]
-    fn the_events_lane_is_what_feathers_sync_writes_plus_wb() {
-        let text = sent(&Item::Event {
-            wb: Wb {
-                age: None,
-                early: false,
-                ..wb()
-            },
-            body: envelope(),
-        });
-        let hex = "07".repeat(16);
-        let wanted = format!(
-            r#"{{"event":"created","path":"messages","data":{{"text":"hi"}},"context":{{"method":"create"}},"wb":{{"v":1,"node":"{hex}","seq":3}}}}"#
-        );
-        assert_eq!(text, wanted);
-    }
-
-    /// Its names are escaped, and every number of its `wb` has all its digits.
-    #[test]
-    fn the_longest_envelope_is_no_larger_than_its_size() {
-        let body = Envelope {
-            path: "\u{1}".repeat(9).into(),
-            event: "\u{1}".into(),
-            ..traced()
-        };
-        let wb = Wb {
-            seq: u64::MAX,
-            age: Some(u64::MAX),
-            ..wb()
-        };
-        let size = body.size(false);
-        assert!(sent(&Item::Again { wb, body }).len() <= size);
-    }
-
-    #[test]
-    fn a_trace_is_one_more_member_of_wb_and_a_wrong_one_is_ignored() {
-        let plain = sent(&Item::Again {
-            wb: wb(),
-            body: envelope(),
-        });
-        let text = sent(&Item::Again {
-            wb: wb(),
-            body: traced(),
-        });
-        let text = String::from_utf8_lossy(&text);
-        let member = format!(r#","trace":"00-{}-{}-01""#, "f".repeat(32), "f".repeat(16));
-        assert_eq!(text.replace(&member, ""), plain);
-        for wrong in [r#""00-x""#, "7", r#"{"a":[]}"#, "null"] {
-            let text = text.replace(&member, &format!(r#","trace":{wrong}"#));
-            let Ok(Message::Again { body, .. }) = read(&text.into_bytes().into()) else {
-                panic!("{wrong} costs the event")
-            };
-            assert_eq!(body.trace, None);
-        }
-    }
-
-    #[test]
-    fn repeated_envelopes_say_so() {
-        let text = sent(&Item::Again {
-            wb: wb(),
-            body: envelope(),
-        });
-        assert!(matches!(read(&text), Ok(Message::Again { .. })));
-    }
-
-    #[test]
-    fn what_node_processes_send_is_foreign() {
-        let text = Bytes::from_static(br#" {"event":"typing","path":"/messages/"}"#);
-        let Ok(Message::Event { wb: None, body, .. }) = read(&text) else {
-            panic!("not foreign")
-        };
-        assert_eq!((&*body.path, &body.data[..]), ("messages", &b"null"[..]));
-    }
-
-    #[test]
-    fn hostile_messages_are_refused_with_a_reason() {
-        for text in [
-            "",
-            "null",
-            "[]",
-            "\"x\"",
-            "{",
-            "{}",
-            r#"["created","messages"]"#,
-            "\u{feff}{}",
-        ] {
-            assert_eq!(refusal(text), Reason::Malformed, "{text}");
-        }
-        assert_eq!(refusal(r#"{"event":1,"path":"m"}"#), Reason::Malformed);
-        assert_eq!(
-            refusal(r#"{"event":"e","path":"m","wb":{"v":2}}"#),
-            Reason::Version
-        );
-        assert_eq!(
-            refusal(r#"{"event":"e","path":"m","wb":{"v":1,"seq":-1}}"#),
-            Reason::Malformed
-        );
-        assert_eq!(
-            refusal(r#"{"event":"e","path":"m","wb":{"v":2,"seq":"of another kind"}}"#),
-            Reason::Version
-        );
-        assert_eq!(refusal(&"[".repeat(65)), Reason::TooDeep);
-        assert_eq!(refusal(&" ".repeat((1 << 20) + 1)), Reason::TooLarge);
-    }
-
-    #[test]
-    fn the_hello_of_another_version_tells_who_speaks_it() {
-        let hex = "0b".repeat(16);
-        let text =
-            format!(r#"{{"wb":{{"v":2,"control":{{"hello":{{"node":"{hex}","news":1}}}}}}}}"#);
-        let message = read(&Bytes::from(text)).unwrap();
-        assert!(matches!(message, Message::Stranger(node) if node == NodeId::from_bytes([11; 16])));
-    }
-
-    #[test]
-    fn an_own_echo_is_known_by_its_end() {
-        let mark = own_mark(wb().node);
-        let event = |wb| {
-            sent(&Item::Event {
-                wb,
-                body: envelope(),
-            })
-        };
-        let usual = Wb {
-            age: None,
-            early: false,
-            ..wb()
-        };
-        assert_eq!(own_echo(&event(usual.clone()), &mark), Some(3));
-        let traced = Item::Event {
-            wb: usual,
-            body: traced(),
-        };
-        assert_eq!(own_echo(&sent(&traced), &mark), Some(3));
-        assert_eq!(own_echo(&event(wb()), &mark), None, "late");
-        let node = NodeId::from_bytes([8; 16]);
-        assert_eq!(own_echo(&event(Wb { node, ..wb() }), &mark), None);
-        let again = Item::Again {
-            wb: wb(),
-            body: envelope(),
-        };
-        assert_eq!(own_echo(&sent(&again), &mark), None);
-        let text = str::from_utf8(&mark).unwrap();
-        let nested = format!(r#"{{"event":"e","path":"p","data":{{"wb":{text}7}}}}}}"#);
-        assert_eq!(own_echo(nested.as_bytes(), &mark), None);
-        assert_eq!(own_echo(b"", &mark), None);
-    }
-
-    #[test]
-    fn brackets_in_strings_do_not_nest() {
-        assert_eq!(depth(br#"{"a":"[[[\"[[","b":[{}]}"#), 3);
-    }
-}
+mod tests;

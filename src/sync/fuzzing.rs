@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use wingbeat_adapter::Lane;
@@ -50,7 +50,7 @@ pub fn envelope(bytes: &[u8]) {
 }
 
 fn returns(item: &Item<Envelope>) {
-    let text = encode(item, Lane::Events, None);
+    let text = encode(&mut BytesMut::new(), item, Lane::Events, None);
     match (item, decode(&text, usize::MAX, &services())) {
         (
             Item::Event { wb, body },
@@ -141,6 +141,7 @@ fn comes_through(message: &Message<Envelope>, gate: &Gate) {
         return;
     };
     let text = encode(
+        &mut BytesMut::new(),
         &Item::Control(control.clone()),
         Lane::Control,
         gate.seal.as_ref(),

@@ -71,6 +71,7 @@ impl Inbound {
             .as_ref()
             .and_then(|context| public_data(&envelope.data, context));
         Some(Event::new(Inner {
+            place: service.place,
             path,
             name: envelope.event,
             public: public.map_or_else(|| data.clone(), Json::from_valid_text),

@@ -278,7 +278,7 @@ impl Sync {
 
     /// Sends the events of a call and waits for what has to be waited for: without sync until own clients have them, with
     /// sync only while the queue to own clients is full.
-    pub(crate) async fn emit(&self, emissions: Vec<Emission>) {
+    pub(crate) async fn emit(&self, emissions: impl Iterator<Item = Emission>) {
         match self.emit_now(emissions) {
             Some(position) => self.dispatch.heard(position).await,
             None => self.dispatch.room().await,
@@ -286,18 +286,18 @@ impl Sync {
     }
 
     /// Sends events without waiting; without sync it returns the position of the last one in the queue to own clients.
-    pub(crate) fn emit_now(&self, emissions: Vec<Emission>) -> Option<u64> {
+    pub(crate) fn emit_now(&self, emissions: impl IntoIterator<Item = Emission>) -> Option<u64> {
+        let emissions = emissions.into_iter();
         let Some(linked) = &self.linked else {
-            return emissions
-                .into_iter()
-                .map(|emission| self.dispatch.push(emission.event))
-                .last();
+            let position = |emission: Emission| self.dispatch.push(emission.event);
+            return emissions.map(position).last();
         };
-        emissions
-            .iter()
-            .filter(|emission| emission.is_synced)
-            .for_each(|emission| self.taps.out(&emission.event));
-        linked.shell.emit(emissions);
+        let tapped = emissions.inspect(|emission| {
+            if emission.is_synced {
+                self.taps.out(&emission.event);
+            }
+        });
+        linked.shell.emit(tapped);
         None
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use wingbeat_adapter::Lane;
 
 use super::SyncOptions;
@@ -32,6 +34,9 @@ pub(super) struct Outbound {
     max_payload: AtomicUsize,
     is_sealed: bool,
     codec: Codec,
+    /// Where the text of envelopes lies, one behind the other. They are kept for minutes; among what lives for a moment
+    /// they would leave memory full of holes.
+    block: Mutex<BytesMut>,
     oversize: AtomicU64,
     unwritable: AtomicU64,
 }
@@ -48,6 +53,7 @@ impl Outbound {
             max_payload: AtomicUsize::new(options.max_payload),
             is_sealed: options.sync_secret.is_some(),
             codec: options.codec.clone(),
+            block: Mutex::new(BytesMut::with_capacity(BLOCK)),
             oversize: AtomicU64::new(0),
             unwritable: AtomicU64::new(0),
         }
@@ -82,16 +88,18 @@ impl Outbound {
         } else {
             Lane::Control
         };
-        let (path, service) = self.services.find(event.path());
+        let (path, name) = event.names();
+        let mut block = self.block.lock();
         let body = Envelope {
-            path,
-            service,
-            event: self.services.event(event.name()),
-            data: event.public_data().as_bytes().clone(),
-            context: shared_context(event, lane == Lane::Events),
+            path: Arc::clone(path),
+            service: self.services.at(event.place()),
+            event: Arc::clone(name),
+            data: kept(&mut block, event),
+            context: shared_context(&mut block, event, lane == Lane::Events),
             trace: event.trace(),
             typed: None,
         };
+        drop(block);
         let size = self.size(&body)?;
         Some(Outgoing { lane, body, size })
     }
@@ -102,7 +110,7 @@ impl Outbound {
             return Some(body.size(self.is_sealed));
         }
         let dates = self.services.dates(body.service);
-        let written = self.codec.write(body.widest(), dates);
+        let written = self.codec.write(&body.widest(), dates);
         let size = written.map(|written| written.len());
         size.map_err(|error| self.note_unwritable(body, &error))
             .ok()
@@ -129,3 +137,11 @@ impl Outbound {
         size <= limit
     }
 }
+
+fn kept(block: &mut BytesMut, event: &Event) -> Bytes {
+    block.extend_from_slice(event.public_data().as_bytes());
+    block.split().freeze()
+}
+
+/// A block that is full is freed when the last of its envelopes has left the log.
+const BLOCK: usize = 64 * 1024;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use parking_lot::RwLock;
 use ring::digest::SHA256_OUTPUT_LEN;
@@ -45,9 +45,9 @@ impl Seal {
     }
 
     /// Puts the `mac` at the end of a message, which is an object with members.
-    pub(super) fn close(&self, lane: Lane, text: &mut Vec<u8>) {
+    pub(super) fn close(&self, lane: Lane, text: &mut BytesMut) {
         // The brace comes back behind the member.
-        text.pop();
+        text.truncate(text.len() - 1);
         let mac = hmac::sign(self.key(lane), text);
         text.extend_from_slice(HEAD);
         text.extend_from_slice(HEXLOWER.encode(mac.as_ref()).as_bytes());
@@ -83,7 +83,7 @@ pub(super) struct Gate {
     codec: Codec,
     services: Arc<Services>,
     /// How envelopes of this node end.
-    own_mark: RwLock<Vec<u8>>,
+    own_mark: RwLock<Bytes>,
 }
 
 impl Gate {
@@ -127,16 +127,25 @@ impl Gate {
             .ok_or(Reason::Unauthenticated)
     }
 
-    /// Writes one element of a batch for a lane. Only a codec of the app's own can fail on what it wrote once before.
-    pub(super) fn encode(&self, lane: Lane, item: &Item<Envelope>) -> Result<Bytes, BoxError> {
-        let (Item::Event { body, .. } | Item::Again { body, .. }) = item else {
-            return Ok(encode(item, lane, self.seal.as_ref()));
+    /// Writes one element of a batch for a lane, in the space of `text`. Only a codec of the app's own can fail on what it
+    /// wrote once before.
+    pub(super) fn encode(
+        &self,
+        text: &mut BytesMut,
+        lane: Lane,
+        item: &Item<Envelope>,
+    ) -> Result<Bytes, BoxError> {
+        let service = match item {
+            Item::Event { body, .. } | Item::Again { body, .. } if !self.codec.is_json() => {
+                body.service
+            }
+            _ => return Ok(encode(text, item, lane, self.seal.as_ref())),
         };
-        if self.codec.is_json() {
-            return Ok(encode(item, lane, self.seal.as_ref()));
-        }
-        let dates = self.services.dates(body.service);
-        self.codec.write(write(item), dates).map(Bytes::from)
+        write(text, item);
+        let written = self
+            .codec
+            .write(&text.split(), self.services.dates(service));
+        written.map(Bytes::from)
     }
 
     fn read(&self, payload: &Bytes) -> Result<Message<Envelope>, Reason> {
@@ -222,7 +231,12 @@ mod tests {
     }
 
     fn sealed(gate: &Gate, lane: Lane) -> Bytes {
-        encode(&event("messages"), lane, gate.seal.as_ref())
+        encode(
+            &mut BytesMut::new(),
+            &event("messages"),
+            lane,
+            gate.seal.as_ref(),
+        )
     }
 
     fn refusal(gate: &Gate, lane: Lane, text: &[u8]) -> Option<Reason> {
@@ -234,7 +248,7 @@ mod tests {
     fn the_mac_is_the_documented_one() {
         let text = sealed(&gate(Some("s3cret")), Lane::Events);
         let (message, mac) = text.split_at(text.len() - MAC);
-        let unsealed = encode(&event("messages"), Lane::Events, None);
+        let unsealed = encode(&mut BytesMut::new(), &event("messages"), Lane::Events, None);
         assert_eq!([message, b"}"].concat(), unsealed);
         assert_eq!(
             String::from_utf8_lossy(mac),
@@ -255,7 +269,12 @@ mod tests {
         }
         let bye = format!(r#"{{"bye":{{"node":"{}"}}}}"#, NodeId::from_bytes([7; 16]));
         let bye: Control = serde_json::from_str(&bye).unwrap();
-        let text = encode(&Item::Control(bye), Lane::Control, ours.seal.as_ref());
+        let text = encode(
+            &mut BytesMut::new(),
+            &Item::Control(bye),
+            Lane::Control,
+            ours.seal.as_ref(),
+        );
         assert!(matches!(
             ours.decode(Lane::Control, &text),
             Ok(Message::Control(_))

@@ -10,8 +10,7 @@ use crate::app::registered_path;
 #[derive(Debug)]
 pub(crate) struct Services {
     by_path: HashMap<Arc<str>, Service>,
-    /// By the places of services: the properties that are dates.
-    dates: Vec<Vec<Arc<str>>>,
+    by_place: Vec<SharedService>,
     events: [Arc<str>; 4],
 }
 
@@ -34,27 +33,22 @@ pub(crate) struct Service {
 
 impl Services {
     pub(crate) fn new(services: impl IntoIterator<Item = SharedService>) -> Self {
-        let (mut by_path, mut dates) = (HashMap::new(), Vec::new());
-        for (place, service) in services.into_iter().enumerate() {
+        let by_place: Vec<SharedService> = services.into_iter().collect();
+        let by_path = by_place.iter().enumerate().map(|(place, service)| {
             let mode = service.mode;
-            by_path.insert(service.path, Service { place, mode });
-            dates.push(service.dates);
-        }
+            (Arc::clone(&service.path), Service { place, mode })
+        });
         Self {
-            by_path,
-            dates,
+            by_path: by_path.collect(),
+            by_place,
             events: ["created", "updated", "patched", "removed"].map(Arc::from),
         }
     }
 
     /// Returns the paths by their places.
     pub(super) fn paths(&self) -> Vec<Arc<str>> {
-        let mut paths: Vec<_> = self.by_path.iter().collect();
-        paths.sort_by_key(|(_, service)| service.place);
-        paths
-            .into_iter()
-            .map(|(path, _)| Arc::clone(path))
-            .collect()
+        let paths = self.by_place.iter().map(|service| &service.path);
+        paths.cloned().collect()
     }
 
     /// Finds the service that a peer speaks of; the path of one that is not here is copied.
@@ -66,10 +60,16 @@ impl Services {
         }
     }
 
+    /// Returns the service at a place.
+    pub(super) fn at(&self, place: usize) -> Option<Service> {
+        let mode = self.by_place.get(place)?.mode;
+        Some(Service { place, mode })
+    }
+
     /// Returns the properties of a service that are dates.
     pub(super) fn dates(&self, service: Option<Service>) -> &[Arc<str>] {
-        let dates = service.and_then(|service| self.dates.get(service.place));
-        dates.map_or(&[], Vec::as_slice)
+        let service = service.and_then(|service| self.by_place.get(service.place));
+        service.map_or(&[], |service| service.dates.as_slice())
     }
 
     /// Returns the name of an event; one that not every service has is copied.

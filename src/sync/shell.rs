@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 #[cfg(not(test))]
 use rand::random;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -96,9 +97,9 @@ impl Shell {
     }
 
     /// Takes events into the sequence, all of them side by side.
-    pub(super) fn emit(&self, emissions: Vec<Emission>) {
-        let emits: Vec<Emit<Event, Envelope>> = emissions
-            .into_iter()
+    pub(super) fn emit(&self, emissions: impl Iterator<Item = Emission>) {
+        // Most calls have one event.
+        let emits: SmallVec<[Emit<Event, Envelope>; 1]> = emissions
             .map(|emission| self.outbound.emit(emission))
             .collect();
         let mut core = self.core.lock();

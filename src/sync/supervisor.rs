@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::time::{sleep_until, timeout};
@@ -247,8 +247,9 @@ impl Supervisor {
 
     fn write(&self, lane: Lane, items: &[Item<Envelope>]) -> Written {
         let mut written = Written::default();
+        let mut text = BytesMut::with_capacity((items.len() * USUAL).min(BLOCK));
         for (place, item) in items.iter().enumerate() {
-            match self.shell.gate.encode(lane, item) {
+            match self.shell.gate.encode(&mut text, lane, item) {
                 Ok(payload) => {
                     written.places.push(place);
                     written.payloads.push(payload);
@@ -314,6 +315,10 @@ fn describe(error: &SyncError) -> String {
 
 /// What an adapter may take beyond its own deadlines.
 const GRACE: Duration = Duration::from_secs(1);
+/// What most envelopes take, in bytes.
+const USUAL: usize = 512;
+/// Envelopes of a batch share blocks of memory of at most this size.
+const BLOCK: usize = 64 * 1024;
 /// Messages that are read in a row before anything else is looked at.
 const MAX_READY: usize = 64;
 /// Messages that are read in a row before the clock is looked at.

@@ -116,15 +116,15 @@ impl Codec {
     }
 
     /// Translates the JSON text of an envelope; `dates` names the properties that are dates.
-    pub(super) fn write(&self, text: Vec<u8>, dates: &[Arc<str>]) -> Result<Vec<u8>, BoxError> {
+    pub(super) fn write(&self, text: &[u8], dates: &[Arc<str>]) -> Result<Vec<u8>, BoxError> {
         let _ = dates;
         match self {
-            Self::Json => Ok(text),
+            Self::Json => Ok(text.to_vec()),
             #[cfg(feature = "bson")]
-            Self::Bson => bson::write(&serde_json::from_slice(&text)?, dates),
+            Self::Bson => bson::write(&serde_json::from_slice(text)?, dates),
             #[cfg(feature = "msgpack")]
-            Self::MessagePack => Ok(rmp_serde::to_vec_named(&value(&text)?)?),
-            Self::Custom(serializer) => serializer.serialize(&value(&text)?),
+            Self::MessagePack => Ok(rmp_serde::to_vec_named(&value(text)?)?),
+            Self::Custom(serializer) => serializer.serialize(&value(text)?),
         }
     }
 

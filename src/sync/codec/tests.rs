@@ -4,7 +4,7 @@ use super::*;
 
 fn through(codec: &Codec, envelope: &Value) -> Value {
     let written = codec
-        .write(serde_json::to_vec(envelope).unwrap(), &[])
+        .write(&serde_json::to_vec(envelope).unwrap(), &[])
         .unwrap();
     serde_json::from_slice(&codec.read(&written.into()).unwrap()).unwrap()
 }
@@ -79,9 +79,7 @@ fn a_codec_is_known_by_its_name() {
 #[cfg(feature = "msgpack")]
 #[test]
 fn message_pack_has_text_keys() {
-    let written = Codec::MessagePack
-        .write(br#"{"a":1}"#.to_vec(), &[])
-        .unwrap();
+    let written = Codec::MessagePack.write(br#"{"a":1}"#, &[]).unwrap();
     assert_eq!(written, [0x81, 0xa1, b'a', 1]);
 }
 
@@ -116,7 +114,7 @@ mod bson {
         ];
         for (envelope, hex) in vectors {
             let bytes = HEXLOWER.decode(hex.as_bytes()).unwrap();
-            let written = Codec::Bson.write(serde_json::to_vec(&envelope).unwrap(), &[]);
+            let written = Codec::Bson.write(&serde_json::to_vec(&envelope).unwrap(), &[]);
             assert_eq!(written.unwrap(), bytes);
             let text = Codec::Bson.read(&bytes.into()).unwrap();
             assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), envelope);
@@ -146,7 +144,7 @@ mod bson {
     fn named_dates_leave_as_dates_and_only_they() {
         let envelope = json!({ "data": { "at": "2023-11-14T22:13:20Z", "text": "2023-11-14T22:13:20Z", "in": [{ "at": "soon" }] } });
         let dates = [Arc::from("at")];
-        let payload = Codec::Bson.write(serde_json::to_vec(&envelope).unwrap(), &dates);
+        let payload = Codec::Bson.write(&serde_json::to_vec(&envelope).unwrap(), &dates);
         let Some(Bson::Document(data)) = data(&payload.unwrap()) else {
             panic!("no document")
         };
@@ -182,7 +180,7 @@ mod bson {
     #[test]
     fn a_name_that_bson_can_not_have_is_an_error() {
         let envelope = json!({ "data": { "a\0b": 1 } });
-        let written = Codec::Bson.write(serde_json::to_vec(&envelope).unwrap(), &[]);
+        let written = Codec::Bson.write(&serde_json::to_vec(&envelope).unwrap(), &[]);
         assert!(written.is_err());
     }
 }

@@ -14,17 +14,15 @@ pub(crate) const LAST_SEQ: u64 = (1 << 53) - 2;
 pub(crate) type Span = (u64, u64);
 
 /// What wingbeat adds to an envelope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wb {
     pub(crate) v: u8,
     /// The origin.
     pub(crate) node: NodeId,
     pub(crate) seq: u64,
     /// Milliseconds from emit to sending by the origin's monotonic clock; only on what is sent late.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) age: Option<u64>,
     /// The origin's own clients heard it before the broker had it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) early: bool,
 }
 
@@ -141,17 +139,6 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&bye).unwrap(),
             format!(r#"{{"bye":{{"node":"{hex}","sent":7}}}}"#)
-        );
-        let wb = Wb {
-            v: 1,
-            node,
-            seq: 3,
-            age: None,
-            early: false,
-        };
-        assert_eq!(
-            serde_json::to_string(&wb).unwrap(),
-            format!(r#"{{"v":1,"node":"{hex}","seq":3}}"#)
         );
     }
 

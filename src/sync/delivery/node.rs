@@ -19,6 +19,13 @@ impl NodeId {
         Self(bytes)
     }
 
+    /// Returns the id as it is written.
+    pub(crate) fn hex(self) -> [u8; 32] {
+        let mut text = [0; 32];
+        HEXLOWER.encode_mut(&self.0, &mut text);
+        text
+    }
+
     fn from_hex(text: &str) -> Option<Self> {
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let mut bytes = [0; 16];
@@ -35,7 +42,7 @@ impl NodeId {
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // In one piece: byte by byte it would cost more than the rest of an envelope.
-        fmt::Display::fmt(&HEXLOWER.encode_display(&self.0), f)
+        f.pad(str::from_utf8(&self.hex()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -47,9 +54,7 @@ impl fmt::Debug for NodeId {
 
 impl Serialize for NodeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = [0; 32];
-        HEXLOWER.encode_mut(&self.0, &mut text);
-        serializer.serialize_str(str::from_utf8(&text).map_err(S::Error::custom)?)
+        serializer.serialize_str(str::from_utf8(&self.hex()).map_err(S::Error::custom)?)
     }
 }
 

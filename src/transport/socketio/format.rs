@@ -107,6 +107,7 @@ mod tests {
     fn an_event_has_its_path_and_its_payload_as_it_is() {
         let payload = Json::from_valid_text(r#"{ "text": "hé" }"#.into());
         let event = Event::new(Inner {
+            place: 0,
             path: r#"a"b/:id"#.into(),
             name: "created".into(),
             data: payload.clone(),
