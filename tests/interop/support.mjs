@@ -204,7 +204,8 @@ export const startRabbitMq = async () => {
 
 // ---------------------------------------------------------------- the programs under test
 
-const example = (variable, name) => process.env[variable] || here(`../../target/debug/examples/${name}`)
+/** The path of an example program of this project. */
+export const example = (variable, name) => process.env[variable] || here(`../../target/debug/examples/${name}`)
 
 /** One node of the fixture example; resolves when it listens and, with a broker, when its sync is ready. */
 export const startFixture = async (env = {}) => {
