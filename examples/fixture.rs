@@ -21,13 +21,14 @@
 mod emits;
 #[path = "fixture/json.rs"]
 mod json;
+#[path = "fixture/people.rs"]
+mod people;
 #[path = "fixture/records.rs"]
 mod records;
 #[path = "fixture/shows.rs"]
 mod shows;
 
 use std::env;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wingbeat::error::Result;
@@ -38,7 +39,7 @@ use wingbeat::{App, AppBuilder, Config, HookContext, Method};
 
 use emits::{SyncPage, events, stateless};
 use json::object;
-use records::{Stores, custom_todo, messages, todos};
+use records::Stores;
 use shows::{Echo, Errs, GetOnly, Http, Returns, Verify, http_hook};
 
 #[tokio::main]
@@ -78,17 +79,9 @@ fn with_sync(builder: AppBuilder) -> Result<AppBuilder, Box<dyn std::error::Erro
 fn services(builder: AppBuilder) -> AppBuilder {
     let stores = Stores::default();
     stores.reset().expect("the initial records are objects");
-    let customs = Method::STANDARD.into_iter().chain(["customMethod"]);
-    let custom = Method::from("customMethod");
     let crud = Method::STANDARD;
-    builder
-        .service(
-            "todos",
-            todos(&stores.todos)
-                .methods(customs)
-                .before(custom, |context| Box::pin(async { custom_todo(context) })),
-        )
-        .service("/", todos(&stores.root))
+    stores
+        .services(builder)
         .service("todo", stateless())
         .service("tasks", stateless())
         .service("verify", Verify)
@@ -109,8 +102,6 @@ fn services(builder: AppBuilder) -> AppBuilder {
         )
         .service("ev", events())
         .service("sync", SyncPage::default())
-        .service("messages", messages(&stores.messages))
-        .service("paged", Arc::clone(&stores.paged))
         .service(
             "harness",
             Registration::new(stores).after(All, |context| Box::pin(async { no_event(context) })),

@@ -1,5 +1,7 @@
 //! JSON that strangers wrote, as JavaScript writes it; and values written as JSON.
 
+pub(crate) mod properties;
+
 use std::fmt;
 
 use bytes::BufMut;

@@ -6,6 +6,7 @@
 
 mod chain;
 mod context;
+mod convert;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use futures_util::future::BoxFuture;
 pub(crate) use chain::Chains;
 pub use chain::Next;
 pub use context::{HookContext, HookKind, Http};
+pub use convert::convert_query;
 
 use crate::error::Result;
 use crate::service::Method;

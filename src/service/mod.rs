@@ -8,6 +8,7 @@ mod call;
 mod id;
 mod method;
 mod params;
+pub mod query;
 mod registration;
 mod routes;
 

@@ -12,7 +12,8 @@ use crate::trace::TraceContext;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Params {
-    /// What the caller looks for. Over REST every value is a string.
+    /// What the caller looks for, as it was sent; stores read it as a [`Query`](super::query::Query). Over REST every value is a
+    /// string, unless [`convert_query`](crate::hooks::convert_query) runs before.
     pub query: Map<String, Value>,
     /// The values of the placeholders in the service's path.
     pub route: Map<String, Value>,

@@ -3,22 +3,22 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use indexmap::IndexMap;
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::selection::Selection;
+use super::options::{MemoryOptions, Multi};
 use crate::error::{Error, Result};
-use crate::service::{Id, Params, Service};
-
-type Record = Map<String, Value>;
+use crate::json::properties::Properties;
+use crate::service::query::{Paginate, Query, QueryOptions, Select};
+use crate::service::{Id, Method, Params, Service};
 
 /// A service that keeps its records in the process, as `@feathersjs/memory` does.
 ///
 /// `Memory<Value>` takes any JSON object. `Memory<T>` takes what a `T` can be read from and stores what it is written as,
-/// so unknown fields fall away and wrong ones are a `BadRequest`.
+/// so unknown fields fall away and wrong ones are a `BadRequest`. What callers look for is a
+/// [`Query`]; [`MemoryOptions`] says what they may do.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -40,53 +40,16 @@ type Record = Map<String, Value>;
 /// # }
 /// ```
 pub struct Memory<T = Value> {
-    options: Options,
+    options: MemoryOptions,
+    query_options: QueryOptions,
     state: RwLock<State>,
     shape: PhantomData<fn() -> T>,
 }
 
-/// For which methods one call may touch several records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Multi {
-    /// For none: `MethodNotAllowed` (405) otherwise.
-    #[default]
-    None,
-    /// For `create`, `patch` and `remove`.
-    All,
-}
-
-/// How `find` is cut into pages of `{ total, limit, skip, data }`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Paginate {
-    /// Records on a page when the query has no `$limit`.
-    pub default: i64,
-    /// The most records that a `$limit` gets; `None` is no bound.
-    pub max: Option<i64>,
-}
-
-#[derive(Debug)]
-struct Options {
-    id: &'static str,
-    multi: Multi,
-    paginate: Option<Paginate>,
-}
-
+/// The records in the order in which JavaScript lists the properties of an object: it is that of `find` (feathers.md §6.3).
 struct State {
     next_id: u64,
-    records: IndexMap<String, Record>,
-}
-
-impl Paginate {
-    /// Makes pages of `default` records, or as many as `$limit` says up to `max`.
-    #[must_use]
-    pub fn new(default: i64, max: i64) -> Self {
-        Self {
-            default,
-            max: Some(max),
-        }
-    }
+    records: Properties<Value>,
 }
 
 impl Memory<Value> {
@@ -95,50 +58,58 @@ impl Memory<Value> {
     pub fn new() -> Self {
         Self::typed()
     }
+
+    /// Makes an empty store of JSON objects.
+    #[must_use]
+    pub fn with_options(options: MemoryOptions) -> Self {
+        Self::typed_with(options)
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> Memory<T> {
     /// Makes an empty store of `T`s with the ids 0, 1, 2 …
     #[must_use]
     pub fn typed() -> Self {
-        let options = Options {
-            id: "id",
-            multi: Multi::None,
-            paginate: None,
+        Self::typed_with(MemoryOptions::default())
+    }
+
+    /// Makes an empty store of `T`s.
+    #[must_use]
+    pub fn typed_with(options: MemoryOptions) -> Self {
+        let state = State {
+            next_id: options.start_id,
+            records: Properties::default(),
         };
-        let state = RwLock::new(State {
-            next_id: 0,
-            records: IndexMap::new(),
-        });
         Self {
+            query_options: options.query(),
             options,
-            state,
+            state: RwLock::new(state),
             shape: PhantomData,
         }
     }
 
-    /// Sets the first id; 0 by default.
+    /// Sets [`MemoryOptions::start_id`].
     #[must_use]
     pub fn start_id(self, id: u64) -> Self {
         self.state.write().next_id = id;
         self
     }
 
-    /// Sets the name of the id's property; `id` by default.
+    /// Sets [`MemoryOptions::id`].
     #[must_use]
-    pub fn id_property(mut self, name: &'static str) -> Self {
-        self.options.id = name;
+    pub fn id_property(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.options.id);
         self
     }
 
-    /// Sets whether one call may touch several records; not, by default.
+    /// Sets [`MemoryOptions::multi`].
     #[must_use]
     pub fn multi(mut self, multi: Multi) -> Self {
         self.options.multi = multi;
         self
     }
 
-    /// Sets pages for `find`; none by default: it answers an array.
+    /// Sets [`MemoryOptions::paginate`].
     #[must_use]
     pub fn paginate(mut self, paginate: Paginate) -> Self {
         self.options.paginate = Some(paginate);
@@ -155,7 +126,7 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
             .map(|record| self.read(record))
             .collect::<Result<Vec<_>>>()?;
         let mut state = self.state.write();
-        state.records.clear();
+        state.records = Properties::default();
         state.next_id = 0;
         for record in read {
             self.insert(&mut state, record);
@@ -165,8 +136,8 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
     }
 
     /// Reads a record through its type.
-    fn read(&self, data: Value) -> Result<Record> {
-        let id = data.get(self.options.id).cloned();
+    fn read(&self, data: Value) -> Result<Map<String, Value>> {
+        let id = data.get(&self.options.id).cloned();
         let record: T =
             serde_json::from_value(data).map_err(|error| Error::bad_request(error.to_string()))?;
         let written = serde_json::to_value(record).map_err(Error::foreign)?;
@@ -177,170 +148,175 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         };
         // The type need not know the id; the record has one all the same.
         if let Some(id) = id {
-            record.entry(self.options.id.to_owned()).or_insert(id);
+            record.entry(&self.options.id).or_insert(id);
         }
         Ok(record)
     }
 
-    fn insert(&self, state: &mut State, mut record: Record) -> Value {
-        let given = record
-            .get(self.options.id)
-            .filter(|id| is_given(id))
-            .cloned();
-        let id = given.unwrap_or_else(|| {
+    fn insert(&self, state: &mut State, mut record: Map<String, Value>) -> Value {
+        let given = record.get(&self.options.id).filter(|id| is_given(id));
+        let id = given.cloned().unwrap_or_else(|| {
             state.next_id += 1;
-            json!(state.next_id - 1)
+            (state.next_id - 1).into()
         });
-        record.insert(self.options.id.to_owned(), id.clone());
+        record.insert(self.options.id.clone(), id.clone());
+        let record = Value::Object(record);
         state.records.insert(key(&id), record.clone());
-        Value::Object(record)
+        record
+    }
+
+    fn query(&self, params: &Params) -> Result<Query> {
+        Query::parse(&params.query, &self.query_options)
+    }
+
+    fn matches(&self, query: &Query, record: &Value) -> bool {
+        query.matches_with(record, &|name, found, wanted| {
+            self.options.ask(name, found, wanted)
+        })
+    }
+
+    fn matching<'a>(&self, state: &'a State, query: &Query) -> Vec<&'a Value> {
+        let records = state.records.values();
+        records
+            .filter(|record| self.matches(query, record))
+            .collect()
     }
 
     /// Finds the record of an id, if it matches the query.
-    fn lookup<'a>(&self, state: &'a mut State, id: &Id, query: &Record) -> Result<&'a mut Record> {
-        let selection = Selection::new(query)?;
-        let found = state
+    fn lookup<'a>(&self, state: &'a State, id: &Id, query: &Query) -> Result<&'a Value> {
+        let found = state.records.get(&key(&id.to_json()));
+        found
+            .filter(|record| self.matches(query, record))
+            .ok_or_else(|| Error::not_found(format!("No record found for id '{id}'")))
+    }
+
+    /// Makes what the caller gets of a record.
+    fn answer(&self, select: Option<&Select>, record: &Value) -> Value {
+        select.map_or_else(
+            || record.clone(),
+            |select| select.pick(record, &self.options.id),
+        )
+    }
+
+    fn answers(&self, query: &Query, records: &[Value]) -> Value {
+        let answer = |record| self.answer(query.select.as_ref(), record);
+        records.iter().map(answer).collect()
+    }
+
+    /// Makes a record of other data with the id of this one.
+    fn replaced(&self, record: &Value, data: Value) -> Result<Value> {
+        let mut replaced = self.read(data)?;
+        replaced.insert(self.options.id.clone(), self.id_of(record));
+        Ok(Value::Object(replaced))
+    }
+
+    /// Makes a record with data merged into it; its id stays.
+    fn merged(&self, record: &Value, data: &Map<String, Value>) -> Result<Value> {
+        let mut merged = record.as_object().cloned().unwrap_or_default();
+        merged.extend(data.clone());
+        self.replaced(record, Value::Object(merged))
+    }
+
+    fn id_of(&self, record: &Value) -> Value {
+        record.get(&self.options.id).cloned().unwrap_or_default()
+    }
+
+    fn store(&self, state: &mut State, record: &Value) {
+        state
             .records
-            .get_mut(&id.to_string())
-            .filter(|record| selection.matches(record));
-        found.ok_or_else(|| Error::not_found(format!("No record found for id '{id}'")))
-    }
-
-    fn require_multi(&self, method: &str) -> Result<()> {
-        if self.options.multi == Multi::All {
-            return Ok(());
-        }
-        Err(Error::method_not_allowed(format!(
-            "Can not {method} multiple entries"
-        )))
-    }
-
-    /// Merges data into a record; its id stays.
-    fn merge(&self, record: &mut Record, data: &Record) -> Result<Value> {
-        let mut merged = record.clone();
-        merged.extend(
-            data.iter()
-                .filter(|(name, _)| *name != self.options.id)
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
-        *record = self.read(Value::Object(merged))?;
-        Ok(Value::Object(record.clone()))
-    }
-
-    fn page(&self, found: Vec<&Record>, selection: &Selection) -> Value {
-        let total = found.len();
-        let limit = self.limit(selection);
-        let cut = found
-            .into_iter()
-            .skip(count(selection.skip))
-            .take(limit.map_or(usize::MAX, count));
-        let data: Vec<Value> = cut.map(|record| Value::Object(record.clone())).collect();
-        match self.options.paginate {
-            None => data.into(),
-            Some(_) => {
-                json!({ "total": total, "limit": limit, "skip": selection.skip, "data": data })
-            }
-        }
-    }
-
-    /// Computes the limit of a page (feathers.md §6.2); a negative one without pages is none.
-    fn limit(&self, selection: &Selection) -> Option<i64> {
-        let asked = selection.limit.filter(|limit| *limit >= 0);
-        let Some(paginate) = self.options.paginate else {
-            return asked;
-        };
-        let wanted = asked.unwrap_or(paginate.default);
-        Some(paginate.max.map_or(wanted, |max| wanted.min(max)))
+            .insert(key(&self.id_of(record)), record.clone());
     }
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
     async fn find(&self, params: &Params) -> Result<Value> {
-        let selection = Selection::new(&params.query)?;
+        let query = self.query(params)?;
         let state = self.state.read();
-        let mut found: Vec<&Record> = state
-            .records
-            .values()
-            .filter(|record| selection.matches(record))
-            .collect();
-        found.sort_by_key(|record| {
-            record
-                .get(self.options.id)
-                .and_then(integer_like)
-                .map_or(u64::MAX, |id| id)
-        });
-        selection.sort(&mut found);
-        Ok(self.page(found, &selection))
+        let mut found = self.matching(&state, &query);
+        found.sort_by(|one, other| query.compare(one, other));
+        let window = query.window(self.options.pages(params).as_ref());
+        let cut = found[window.range(found.len())].iter();
+        let data = cut.map(|record| self.answer(query.select.as_ref(), record));
+        Ok(window.answer(found.len(), data.collect()))
     }
 
     async fn get(&self, id: Id, params: &Params) -> Result<Value> {
-        let mut state = self.state.write();
-        self.lookup(&mut state, &id, &params.query)
-            .map(|record| Value::Object(record.clone()))
+        let query = self.query(params)?;
+        let state = self.state.read();
+        let record = self.lookup(&state, &id, &query)?;
+        Ok(self.answer(query.select.as_ref(), record))
     }
 
-    async fn create(&self, data: Value, _params: &Params) -> Result<Value> {
+    /// Of the query only `$select` counts.
+    async fn create(&self, data: Value, params: &Params) -> Result<Value> {
+        let select = params.query.get("$select").map(Select::parse).transpose()?;
+        let select = select.flatten();
         let Value::Array(elements) = data else {
             let record = self.read(data)?;
-            return Ok(self.insert(&mut self.state.write(), record));
+            let created = self.insert(&mut self.state.write(), record);
+            return Ok(self.answer(select.as_ref(), &created));
         };
-        self.require_multi("create")?;
+        self.options.require_multi(&Method::Create, params)?;
         let records = elements
             .into_iter()
             .map(|element| self.read(element))
             .collect::<Result<Vec<_>>>()?;
         let mut state = self.state.write();
-        Ok(records
+        let created = records
             .into_iter()
-            .map(|record| self.insert(&mut state, record))
-            .collect())
+            .map(|record| self.answer(select.as_ref(), &self.insert(&mut state, record)));
+        Ok(created.collect())
     }
 
     async fn update(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
+        let query = self.query(params)?;
         let Some(id) = id.filter(|_| !data.is_array()) else {
             return Err(Error::bad_request(
                 "You can not replace multiple instances. Did you mean 'patch'?",
             ));
         };
         let mut state = self.state.write();
-        let record = self.lookup(&mut state, &id, &params.query)?;
-        let kept = record.get(self.options.id).cloned();
-        let mut replaced = self.read(data)?;
-        replaced.extend(kept.map(|id| (self.options.id.to_owned(), id)));
-        *record = replaced;
-        Ok(Value::Object(record.clone()))
+        let replaced = self.replaced(self.lookup(&state, &id, &query)?, data)?;
+        self.store(&mut state, &replaced);
+        Ok(self.answer(query.select.as_ref(), &replaced))
     }
 
     async fn patch(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
+        let query = self.query(params)?;
         let Value::Object(data) = data else {
             return Err(Error::bad_request("a patch is an object"));
         };
         let mut state = self.state.write();
         if let Some(id) = id {
-            return self.merge(self.lookup(&mut state, &id, &params.query)?, &data);
+            let merged = self.merged(self.lookup(&state, &id, &query)?, &data)?;
+            self.store(&mut state, &merged);
+            return Ok(self.answer(query.select.as_ref(), &merged));
         }
-        self.require_multi("patch")?;
-        let selection = Selection::new(&params.query)?;
-        let matching = state
-            .records
-            .values_mut()
-            .filter(|record| selection.matches(record));
-        matching.map(|record| self.merge(record, &data)).collect()
+        self.options.require_multi(&Method::Patch, params)?;
+        let matching = self.matching(&state, &query).into_iter();
+        // All or none: a record that is no `T` any more fails the call before one is written.
+        let merged = matching.map(|record| self.merged(record, &data));
+        let merged = merged.collect::<Result<Vec<_>>>()?;
+        merged
+            .iter()
+            .for_each(|record| self.store(&mut state, record));
+        Ok(self.answers(&query, &merged))
     }
 
     async fn remove(&self, id: Option<Id>, params: &Params) -> Result<Value> {
+        let query = self.query(params)?;
         let mut state = self.state.write();
         if let Some(id) = id {
-            let record = self.lookup(&mut state, &id, &params.query)?.clone();
-            state.records.shift_remove(&id.to_string());
-            return Ok(Value::Object(record));
+            let record = self.lookup(&state, &id, &query)?.clone();
+            state.records.remove(&key(&id.to_json()));
+            return Ok(self.answer(query.select.as_ref(), &record));
         }
-        self.require_multi("remove")?;
-        let selection = Selection::new(&params.query)?;
-        let removed = state
-            .records
-            .extract_if(.., |_, record| selection.matches(record));
-        Ok(removed.map(|(_, record)| Value::Object(record)).collect())
+        self.options.require_multi(&Method::Remove, params)?;
+        let removed: Vec<Value> = self.matching(&state, &query).into_iter().cloned().collect();
+        for record in &removed {
+            state.records.remove(&key(&self.id_of(record)));
+        }
+        Ok(self.answers(&query, &removed))
     }
 }
 
@@ -353,6 +329,7 @@ impl Default for Memory<Value> {
 impl<T> fmt::Debug for Memory<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
+            .field("options", &self.options)
             .field("records", &self.state.read().records.len())
             .finish_non_exhaustive()
     }
@@ -360,19 +337,24 @@ impl<T> fmt::Debug for Memory<T> {
 
 /// Ids that JavaScript takes for missing get the next number.
 fn is_given(id: &Value) -> bool {
-    !id.is_null() && *id != json!(0) && *id != json!("") && *id != json!(false)
+    match id {
+        Value::Null | Value::Bool(false) => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(true) | Value::Array(_) | Value::Object(_) => true,
+    }
 }
 
-/// The number 1 and the text "1" name the same record (feathers.md §6.4).
+/// The numbers 1 and 1.0 and the text "1" name the same record (feathers.md §6.4).
 fn key(id: &Value) -> String {
-    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+    match id {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => number
+            .as_f64()
+            .map_or_else(String::new, |id| id.to_string()),
+        id => id.to_string(),
+    }
 }
 
-/// Records with integer ids come first, by number (§6.3).
-fn integer_like(id: &Value) -> Option<u64> {
-    id.as_u64().or_else(|| id.as_str()?.parse().ok())
-}
-
-fn count(n: i64) -> usize {
-    usize::try_from(n).unwrap_or(0)
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! Beside the pipeline: services that keep records.
 
 mod memory;
-mod selection;
+mod options;
 
-pub use memory::{Memory, Multi, Paginate};
+pub use memory::Memory;
+pub use options::{MemoryOptions, Multi, Operator, Overrides};
+
+pub use crate::service::query::Paginate;

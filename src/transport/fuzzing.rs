@@ -3,13 +3,15 @@
 use std::mem::discriminant;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tungstenite::Error;
 use tungstenite::protocol::Message;
 
 use super::engineio::{self, Reader};
 use super::query::parse;
 use super::socketio::{Assembly, Body, Packet};
+use crate::json::parse as parse_json;
+use crate::service::query::{Paginate, Query, QueryOptions};
 
 /// Reads a query string.
 ///
@@ -22,6 +24,43 @@ pub fn query(bytes: &[u8]) {
         matches!(value, Value::String(_) | Value::Array(_) | Value::Object(_))
     }));
     assert!(holds(&query, &|value| value.get("__proto__").is_none()));
+}
+
+/// Reads what a store is asked for, as JSON or as a query string, and asks a few records.
+///
+/// # Panics
+/// When a bad query is no `BadRequest`, two records stand before each other, or a window leaves its records.
+pub fn filter(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let written = match parse_json(&text) {
+        Some(Value::Object(query)) => query,
+        _ => parse(&text),
+    };
+    let query = match Query::parse(&written, &QueryOptions::default()) {
+        Ok(query) => query,
+        Err(error) => return assert_eq!(error.code(), 400),
+    };
+    let records = [Value::Object(written), records()];
+    let records: Vec<&Value> = records.iter().flat_map(children).chain(&records).collect();
+    for record in &records {
+        let _ = query.matches(record);
+        for other in &records {
+            let order = query.compare(record, other);
+            assert_eq!(order, query.compare(other, record).reverse());
+        }
+    }
+    for paginate in [None, Some(Paginate::default()), Some(Paginate::new(2, 3))] {
+        let range = query.window(paginate.as_ref()).range(records.len());
+        assert!(range.start <= range.end && range.end <= records.len());
+    }
+}
+
+fn records() -> Value {
+    json!([
+        { "id": 1, "a": [1, "x", { "b": null }], "n": 9_007_199_254_740_993_i64 },
+        { "id": "b", "a": { "b": [[], { "c": 1.5 }] }, "n": 9_007_199_254_740_992.0 },
+        { "id": 3, "a": true, "n": "1" },
+    ])
 }
 
 /// Reads a packet, the first line, and its attachments, the other lines.

@@ -12,7 +12,6 @@
 //!
 //! Invariant: every text has a result; nothing here fails, and every leaf is a string.
 
-mod properties;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -22,8 +21,8 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use self::properties::Properties;
 use self::tree::{Node, Table};
+use crate::json::properties::Properties;
 
 /// Turns a query string, without its `?`, into the object that a Feathers service on Express sees.
 ///

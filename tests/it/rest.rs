@@ -203,6 +203,10 @@ PATCH /messages?text=two {"read":true} => 200 [{"text":"two","id":2,"read":true}
 DELETE /messages?text=none => 200 []
 DELETE /messages/2 => 200 {"text":"two","id":2,"read":true}
 GET /messages => 200 [{"text":"updated","id":1},{"text":"three","id":3}]
+GET /messages?$foo=1 => 400 {"name":"BadRequest","message":"Invalid filter value $foo","code":400,"className":"bad-request"}
+GET /messages?text[$regex]=x => 400 {"name":"BadRequest","message":"Invalid query parameter $regex","code":400,"className":"bad-request","data":{"$regex":"x"}}
+GET /messages?text[$in][]=three&text[$ne]=x&$select[]=text => 200 [{"text":"three","id":3}]
+GET /messages?$or[0][text]=three&$or[1][id][$gt]=0&$sort[id]=-1 => 200 [{"text":"three","id":3}]
 POST /paged [{},{},{},{},{}] => 201 [{"id":0},{"id":1},{"id":2},{"id":3},{"id":4}]
 GET /paged => 200 {"total":5,"limit":2,"skip":0,"data":[{"id":0},{"id":1}]}
 GET /paged?$limit=10&$skip=1 => 200 {"total":5,"limit":3,"skip":1,"data":[{"id":1},{"id":2},{"id":3}]}

@@ -6,7 +6,7 @@ use std::mem;
 use serde_json::{Map, Value};
 
 use super::Segment;
-use super::properties::{Properties, number};
+use crate::json::properties::{Properties, number};
 
 /// A value while the query is read.
 #[derive(Debug)]

@@ -6,28 +6,50 @@ use indexmap::{IndexMap, map};
 
 /// Keys that are array indices in ascending order, then all others in the order of their insertion.
 #[derive(Debug)]
-pub(super) struct Properties<V> {
+pub(crate) struct Properties<V> {
     indexed: BTreeMap<u32, V>,
     named: IndexMap<String, V>,
 }
 
 impl<V> Properties<V> {
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
+    pub(crate) fn get(&self, key: &str) -> Option<&V> {
+        match array_index(key) {
+            Some(index) => self.indexed.get(&index),
+            None => self.named.get(key),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         match array_index(key) {
             Some(index) => self.indexed.get_mut(&index),
             None => self.named.get_mut(key),
         }
     }
 
-    pub(super) fn insert(&mut self, key: String, value: V) {
+    pub(crate) fn insert(&mut self, key: String, value: V) {
         match array_index(&key) {
             Some(index) => self.indexed.insert(index, value),
             None => self.named.insert(key, value),
         };
     }
 
+    pub(crate) fn remove(&mut self, key: &str) -> Option<V> {
+        match array_index(key) {
+            Some(index) => self.indexed.remove(&index),
+            None => self.named.shift_remove(key),
+        }
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.indexed.values().chain(self.named.values())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.indexed.len() + self.named.len()
+    }
+
     /// The largest key that is a number, be it an array index or beyond.
-    pub(super) fn max_number(&self) -> Option<f64> {
+    pub(crate) fn max_number(&self) -> Option<f64> {
         let index = self.indexed.keys().next_back().copied().map(f64::from);
         let names = self.named.keys().filter_map(|name| number(name));
         names.chain(index).reduce(f64::max)
@@ -35,7 +57,7 @@ impl<V> Properties<V> {
 }
 
 impl<V: Default> Properties<V> {
-    pub(super) fn entry(&mut self, key: String) -> &mut V {
+    pub(crate) fn entry(&mut self, key: String) -> &mut V {
         match array_index(&key) {
             Some(index) => self.indexed.entry(index).or_default(),
             None => self.named.entry(key).or_default(),
@@ -66,7 +88,7 @@ impl<V> IntoIterator for Properties<V> {
 
 /// Yields what [`Properties`] held, in its order.
 #[derive(Debug)]
-pub(super) struct IntoIter<V> {
+pub(crate) struct IntoIter<V> {
     indexed: btree_map::IntoIter<u32, V>,
     named: map::IntoIter<String, V>,
 }
@@ -86,7 +108,7 @@ impl<V> Iterator for IntoIter<V> {
 /// The number that JavaScript prints exactly as `key`.
 ///
 /// A double, since two of the large ones can be the same to JavaScript: 2^53 and 2^53 + 1.
-pub(super) fn number(key: &str) -> Option<f64> {
+pub(crate) fn number(key: &str) -> Option<f64> {
     if !is_decimal(key) || key.len() > DIGITS {
         return None;
     }
@@ -96,7 +118,7 @@ pub(super) fn number(key: &str) -> Option<f64> {
 }
 
 /// JavaScript's array indices end one below `u32::MAX`.
-fn array_index(key: &str) -> Option<u32> {
+pub(crate) fn array_index(key: &str) -> Option<u32> {
     if !is_decimal(key) {
         return None;
     }
