@@ -41,7 +41,8 @@ pub(crate) struct Limits {
     pub(crate) log_bytes: usize,
     /// Age of a log entry.
     pub(crate) log_age: Duration,
-    /// Envelopes of one peer that wait for a lower sequence. A full hold gives the hole up.
+    /// Envelopes of one peer that wait for a lower sequence. What comes to a full one is not taken, and asked for
+    /// later.
     pub(crate) hold_entries: usize,
     /// Bytes of the same.
     pub(crate) hold_bytes: usize,

@@ -7,8 +7,7 @@ use super::time::Time;
 
 /// Envelopes of one peer that came before a lower sequence, and ranges that are known not to come.
 ///
-/// Bounded by `Limits::hold_entries` and `hold_bytes` (a full hold makes the peer give its hole up) and by [`MAX_SKIPS`]
-/// (another range is not taken; a `Want` brings it again).
+/// Bounded by `Limits::hold_entries`, `hold_bytes` and [`MAX_SKIPS`]: what goes beyond is not taken; a `Want` brings it again.
 #[derive(Debug)]
 pub(crate) struct Hold<B> {
     events: BTreeMap<u64, Held<B>>,

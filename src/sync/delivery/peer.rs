@@ -27,6 +27,7 @@ pub(crate) struct Peer<B> {
     assigned: u64,
     hold: Hold<B>,
     hole: Option<Hole>,
+    crowd: Option<Crowd>,
     /// The last ranges that were given up, so that what comes after all is told from what came twice. At most 16.
     given_up: VecDeque<Span>,
     last_heard: Time,
@@ -81,6 +82,14 @@ struct Hole {
     want_at: Time,
 }
 
+/// A full hold before which newcomers are turned away, to be asked for later.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    since: Time,
+    /// How far the peer was ahead of what it had repeated by then.
+    lead: u64,
+}
+
 /// Whether the peer hears us.
 #[derive(Debug, Default)]
 struct Ear {
@@ -110,6 +119,7 @@ impl<B> Peer<B> {
             assigned: 0,
             hold: Hold::new(),
             hole: None,
+            crowd: None,
             given_up: VecDeque::new(),
             last_heard: now,
             leaves: None,
@@ -272,6 +282,7 @@ impl<B> Peer<B> {
 
     /// Starts the clock of the hole anew, as the link of one end is new.
     pub(crate) fn restart_hole(&mut self, now: Time, timing: &Timing) {
+        self.crowd = None;
         if let Some(hole) = &mut self.hole {
             *hole = Hole {
                 end: hole.end,
@@ -286,6 +297,9 @@ impl<B> Peer<B> {
     pub(crate) fn forgive(&mut self, slept: Duration) {
         if let Some(hole) = &mut self.hole {
             hole.counted_to = hole.counted_to + slept;
+        }
+        if let Some(crowd) = &mut self.crowd {
+            crowd.since = crowd.since + slept;
         }
     }
 
@@ -360,7 +374,9 @@ impl<B> Peer<B> {
             return self.second_copy(seq);
         }
         let before = self.next;
-        if !self.make_room(seq, arrival.held.size, &config.limits) {
+        if !self.has_room(&arrival, &config.limits)
+            && !self.make_room(now, &arrival, &config.timing)
+        {
             return Verdict::NoRoom;
         }
         self.counts.repaired += u64::from(arrival.is_repeated);
@@ -394,15 +410,29 @@ impl<B> Peer<B> {
         }
     }
 
-    /// Gives holes up until there is room. Before the contact nothing is missing, so then the newcomer has to come again.
-    fn make_room(&mut self, seq: u64, size: usize, limits: &Limits) -> bool {
-        while self.next < seq && !self.hold.has_room(size, limits) {
-            let Some(first) = self.hold.first().filter(|_| self.is_contacted) else {
-                return false;
-            };
-            self.raise(first.min(seq), GapReason::HoldFull);
+    /// What is next goes through the hold at once.
+    fn has_room(&self, arrival: &Arrival<B>, limits: &Limits) -> bool {
+        arrival.seq == self.next || self.hold.has_room(arrival.held.size, limits)
+    }
+
+    /// Turns a newcomer away while the peer repeats faster than it sends: it is asked for once the hold has room. A peer that
+    /// has not become nearer for as long as a hole may stand never will: then everything before the newcomer that is not
+    /// here is given up, so that its present is heard.
+    fn make_room(&mut self, now: Time, arrival: &Arrival<B>, timing: &Timing) -> bool {
+        if arrival.is_repeated || !self.is_contacted {
+            return false;
         }
-        self.next <= seq
+        let lead = arrival.seq - self.next;
+        let crowd = *self.crowd.get_or_insert(Crowd { since: now, lead });
+        if now.since(crowd.since) < timing.hole_patience {
+            return false;
+        }
+        let is_nearer = lead < crowd.lead;
+        self.crowd = is_nearer.then_some(Crowd { since: now, lead });
+        if !is_nearer {
+            self.raise(arrival.seq, GapReason::HoldFull);
+        }
+        !is_nearer
     }
 
     /// Fixes where our clients begin: at the lowest sequence that can still be asked for, or that is here already.
@@ -465,7 +495,10 @@ impl<B> Peer<B> {
             .or((self.next < self.sent).then_some(self.sent));
         let soon = now + timing.want_after;
         self.hole = match (end, self.hole.take()) {
-            (None, _) => None,
+            (None, _) => {
+                self.crowd = None;
+                None
+            }
             (Some(end), Some(hole)) if before == self.next => Some(Hole { end, ..hole }),
             (Some(end), hole) => {
                 let rhythm = hole

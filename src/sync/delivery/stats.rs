@@ -102,7 +102,7 @@ pub enum GapReason {
     Evicted,
     /// The origin is there and did not answer in time.
     Unanswered,
-    /// Too much waited behind them.
+    /// Too much waited behind them, and for ten seconds the origin sent faster than it repeated.
     HoldFull,
     /// The broker refused them for good.
     Refused,
