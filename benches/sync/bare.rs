@@ -1,4 +1,4 @@
-//! Two links of the Redis adapter and nothing above them: what the bytes alone cost.
+//! Two links and nothing above them: what the bytes alone cost.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use wingbeat_adapter::{Inbound, Incoming, Link, LinkOptions, Outbound, SyncAdapter};
+use wingbeat_amqp::AmqpAdapter;
+use wingbeat_nats::NatsAdapter;
 use wingbeat_redis::RedisAdapter;
 
 use crate::Outcome;
@@ -15,11 +17,11 @@ use crate::roles::{Source, receive, send};
 use crate::tape::Tape;
 
 /// Publishes what is on the tape in the batches of the tape, again and again, and reads its own echo.
-pub(crate) async fn sender(uri: &str, tape: &str) -> Outcome<()> {
+pub(crate) async fn sender(link: Link, tape: &str) -> Outcome<()> {
     let (tape, heard) = open(tape)?;
     let Link {
         outbound, inbound, ..
-    } = link(uri).await?;
+    } = link;
     let mut player = Player {
         outbound,
         tape,
@@ -34,14 +36,14 @@ pub(crate) async fn sender(uri: &str, tape: &str) -> Outcome<()> {
 }
 
 /// Reads what the other publishes.
-pub(crate) async fn receiver(uri: &str, tape: &str) -> Outcome<()> {
+pub(crate) async fn receiver(link: Link, tape: &str) -> Outcome<()> {
     let (_, heard) = open(tape)?;
     // Without its outbound half the link would be over.
     let Link {
         outbound: _outbound,
         inbound,
         ..
-    } = link(uri).await?;
+    } = link;
     tokio::select! {
         ended = listen(inbound, &heard) => ended,
         ended = receive(&heard) => ended,
@@ -86,9 +88,20 @@ impl Source for Player {
     }
 }
 
-async fn link(uri: &str) -> Outcome<Link> {
-    let options = LinkOptions::new("bare");
-    Ok(RedisAdapter::from_uri(uri)?.connect(&options).await?)
+/// Opens a link of the adapter for a broker.
+pub(crate) async fn link(uri: &str) -> Outcome<Link> {
+    let options = LinkOptions::new(TOPIC);
+    Ok(adapter(uri)?.connect(&options).await?)
+}
+
+/// Returns the adapter for a broker.
+pub(crate) fn adapter(uri: &str) -> Outcome<Box<dyn SyncAdapter>> {
+    Ok(match uri.split("://").next() {
+        Some("redis") => Box::new(RedisAdapter::from_uri(uri)?),
+        Some("amqp") => Box::new(AmqpAdapter::from_uri(uri)?),
+        Some("nats") => Box::new(NatsAdapter::from_uri(uri)?),
+        _ => return Err(format!("no adapter for {uri}").into()),
+    })
 }
 
 async fn listen(mut inbound: Inbound, heard: &Heard) -> Outcome<()> {
@@ -114,3 +127,5 @@ fn open(tape: &str) -> Outcome<(Arc<Tape>, Heard)> {
     });
     Ok((tape, heard))
 }
+
+pub(crate) const TOPIC: &str = "bare";

@@ -1,4 +1,4 @@
-//! What is measured: both systems once per round.
+//! What is measured: every system once per round.
 
 use std::env::temp_dir;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::broker::Broker;
 use crate::figures::setting;
-use crate::process::{Cpu, Process};
+use crate::process::{Cpu, Process, cpu_of};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,9 @@ pub(crate) enum System {
     /// Two apps.
     Wingbeat,
     /// Two links of the adapter.
-    Bare,
+    Adapter,
+    /// Two links by the broker's own client library.
+    Client,
 }
 
 /// What one system did in one round.
@@ -37,27 +39,39 @@ pub(crate) struct Measured {
     /// Microseconds of CPU per event.
     pub(crate) sender: f64,
     pub(crate) receiver: f64,
-    pub(crate) redis: f64,
+    pub(crate) broker: f64,
     /// Events per batch.
     pub(crate) batch: f64,
     /// Microseconds from emit to listener when paced, sorted.
     pub(crate) latencies: Vec<f64>,
 }
 
-/// What both did in one round.
+/// What all did in one round.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     pub(crate) wingbeat: Measured,
-    pub(crate) bare: Measured,
+    pub(crate) adapter: Measured,
+    pub(crate) client: Measured,
 }
 
-/// Lets both systems take their turn, each in fresh processes; the bare one plays what the other published.
-pub(crate) fn round(plan: &Plan, broker: &Broker) -> Outcome<Round> {
+/// Lets all systems take their turn, each in fresh processes; the others play what wingbeat published.
+pub(crate) fn round(plan: &Plan, broker: &impl Broker) -> Outcome<Round> {
     let tape = TapeFile::new();
     Ok(Round {
         wingbeat: System::Wingbeat.measure(plan, broker, &tape)?,
-        bare: System::Bare.measure(plan, broker, &tape)?,
+        adapter: System::Adapter.measure(plan, broker, &tape)?,
+        client: System::Client.measure(plan, broker, &tape)?,
     })
+}
+
+impl Round {
+    pub(crate) fn of(&self, system: System) -> &Measured {
+        match system {
+            System::Wingbeat => &self.wingbeat,
+            System::Adapter => &self.adapter,
+            System::Client => &self.client,
+        }
+    }
 }
 
 impl Plan {
@@ -86,18 +100,20 @@ impl System {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Wingbeat => "wingbeat",
-            Self::Bare => "bare adapter",
+            Self::Adapter => "bare adapter",
+            Self::Client => "bare client",
         }
     }
 
     fn roles(self) -> (&'static str, &'static str) {
         match self {
             Self::Wingbeat => ("node-a", "node-b"),
-            Self::Bare => ("bare-a", "bare-b"),
+            Self::Adapter => ("adapter-a", "adapter-b"),
+            Self::Client => ("client-a", "client-b"),
         }
     }
 
-    fn measure(self, plan: &Plan, broker: &Broker, tape: &TapeFile) -> Outcome<Measured> {
+    fn measure(self, plan: &Plan, broker: &impl Broker, tape: &TapeFile) -> Outcome<Measured> {
         let (sender, receiver) = self.roles();
         let (uri, tape) = (broker.uri(), tape.0.to_string_lossy());
         let mut pair = Pair {
@@ -117,7 +133,7 @@ impl System {
             events_per_second: events / seconds,
             sender: cpu(0),
             receiver: cpu(1),
-            redis: cpu(2),
+            broker: cpu(2),
             batch: events / batches as f64,
             latencies,
         })
@@ -191,9 +207,10 @@ impl Pair {
         Ok(latencies)
     }
 
-    /// Returns the CPU time of the sender, the receiver and Redis.
-    fn cpu(&self, broker: &Broker) -> Outcome<[Cpu; 3]> {
-        Ok([self.sender.cpu()?, self.receiver.cpu()?, broker.cpu()?])
+    /// Returns the CPU time of the sender, the receiver and the broker.
+    fn cpu(&self, broker: &impl Broker) -> Outcome<[Cpu; 3]> {
+        let broker = cpu_of(broker.pid())?;
+        Ok([self.sender.cpu()?, self.receiver.cpu()?, broker])
     }
 
     fn end(mut self) -> Outcome<()> {

@@ -8,10 +8,10 @@ use serde_json::Value;
 use wingbeat::error::Result;
 use wingbeat::service::ServiceHandle;
 use wingbeat::sync::GapOrigin;
-use wingbeat::{App, Params, Service, SyncAdapter};
-use wingbeat_redis::RedisAdapter;
+use wingbeat::{App, AppBuilder, Params, Service};
 
 use crate::Outcome;
+use crate::bare::adapter;
 use crate::frame::{PATH, event};
 use crate::heard::Heard;
 use crate::roles::{Source, WINDOW, receive, send};
@@ -20,7 +20,8 @@ use crate::tape::{Recorder, Recording};
 /// Emits events and hears each when the broker returns it; what it publishes goes on a tape until that is written.
 pub(crate) async fn sender(uri: &str, tape: &str) -> Outcome<()> {
     let (heard, recorder) = (Arc::new(heard()), Recorder::default());
-    let app = app("a", Recording::new(RedisAdapter::from_uri(uri)?, &recorder))?;
+    let recording = Recording::new(adapter(uri)?, &recorder);
+    let app = app("a").sync(recording).build()?;
     let listener = Arc::clone(&heard);
     app.service(PATH)
         .on_local(EVENT, move |event| listener.take(event.data().as_bytes()));
@@ -40,7 +41,7 @@ pub(crate) async fn sender(uri: &str, tape: &str) -> Outcome<()> {
 /// Hears the events of the other node.
 pub(crate) async fn receiver(uri: &str) -> Outcome<()> {
     let heard = Arc::new(heard());
-    let app = app("b", RedisAdapter::from_uri(uri)?)?;
+    let app = app("b").sync_uri(uri).build()?;
     let listener = Arc::clone(&heard);
     app.service(PATH)
         .on_any(EVENT, move |event| listener.take(event.data().as_bytes()));
@@ -84,12 +85,8 @@ impl Source for Emitter {
     }
 }
 
-fn app(name: &str, adapter: impl SyncAdapter) -> Outcome<App> {
-    Ok(App::builder()
-        .name(name)
-        .service(PATH, Messages)
-        .sync(adapter)
-        .build()?)
+fn app(name: &str) -> AppBuilder {
+    App::builder().name(name).service(PATH, Messages)
 }
 
 /// Compares with one event and the number in it: making each anew would cost more than hearing it.

@@ -2,19 +2,21 @@
 
 use std::thread::available_parallelism;
 
+use crate::broker::Broker;
 use crate::figures::median;
 use crate::frame::EVENT_BYTES;
 use crate::measure::{Measured, Plan, Round, System};
 use crate::roles::WINDOW;
 
 /// Prints what is measured, and on what.
-pub(crate) fn head(plan: &Plan) {
+pub(crate) fn head<B: Broker>(plan: &Plan) {
     let cores = available_parallelism().map_or(1, usize::from);
     println!(
-        "events of {EVENT_BYTES} bytes from node to node over Redis, own echo included; at most {WINDOW} on their way"
+        "events of {EVENT_BYTES} bytes from node to node over {}, own echo included; at most {WINDOW} on their way",
+        B::NAME
     );
     println!(
-        "{cores} cores of {}, shared by sender, receiver and Redis; medians of {} interleaved rounds of {} events",
+        "{cores} cores of {}, shared by sender, receiver and broker; medians of {} interleaved rounds of {} events",
         std::env::consts::ARCH,
         plan.rounds,
         plan.events
@@ -26,13 +28,16 @@ pub(crate) fn table(plan: &Plan, rounds: &[Round]) {
     println!("\n{:<28}{:>40}", "", "CPU µs/event");
     println!(
         "{:<28}{:>10}{:>10}{:>10}{:>10}{:>12}{:>14}",
-        "", "sender", "receiver", "both", "Redis", "events/s", "events/batch"
+        "", "sender", "receiver", "both", "broker", "events/s", "events/batch"
     );
-    row(System::Bare, rounds);
-    row(System::Wingbeat, rounds);
-    difference(rounds);
+    for system in SYSTEMS {
+        row(system, rounds);
+    }
+    for bare in [System::Client, System::Adapter] {
+        difference(bare, rounds);
+    }
     println!("\nlatency from emit to listener at 200 events/s, µs");
-    for system in [System::Bare, System::Wingbeat] {
+    for system in SYSTEMS {
         let percentile =
             |share: f64| median(of(system, rounds).map(|measured| measured.latency(share)));
         let (half, most) = (percentile(0.5), percentile(0.99));
@@ -40,7 +45,7 @@ pub(crate) fn table(plan: &Plan, rounds: &[Round]) {
     }
     let events = (2 * plan.events + plan.paced) * plan.rounds as u64;
     println!(
-        "\n{events} events of each system checked at both ends: none missing, doubled, out of order or altered"
+        "\n{events} events of each system checked at both ends: none missing, doubled, out of order or altered\n"
     );
 }
 
@@ -52,31 +57,30 @@ fn row(system: System, rounds: &[Round]) {
         figure(|measured| measured.sender),
         figure(|measured| measured.receiver),
         figure(Measured::both),
-        figure(|measured| measured.redis),
+        figure(|measured| measured.broker),
         figure(|measured| measured.events_per_second),
         figure(|measured| measured.batch),
     );
 }
 
 /// Takes differences round by round, since a shared machine is not the same in each.
-fn difference(rounds: &[Round]) {
+fn difference(bare: System, rounds: &[Round]) {
     let figure = |figure: fn(&Measured) -> f64| {
-        let above = |round: &Round| figure(&round.wingbeat) - figure(&round.bare);
+        let above = |round: &Round| figure(&round.wingbeat) - figure(round.of(bare));
         median(rounds.iter().map(above))
     };
     println!(
         "{:<28}{:>10.2}{:>10.2}{:>10.2}{:>10.2}",
-        "wingbeat − bare adapter",
+        format!("wingbeat − {}", bare.label()),
         figure(|measured| measured.sender),
         figure(|measured| measured.receiver),
         figure(Measured::both),
-        figure(|measured| measured.redis),
+        figure(|measured| measured.broker),
     );
 }
 
 fn of(system: System, rounds: &[Round]) -> impl Iterator<Item = &Measured> {
-    rounds.iter().map(move |round| match system {
-        System::Wingbeat => &round.wingbeat,
-        System::Bare => &round.bare,
-    })
+    rounds.iter().map(move |round| round.of(system))
 }
+
+const SYSTEMS: [System; 3] = [System::Client, System::Adapter, System::Wingbeat];

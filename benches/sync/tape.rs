@@ -31,8 +31,8 @@ struct Recorded {
 
 /// Another adapter whose batches a recorder sees.
 #[derive(Debug)]
-pub(crate) struct Recording<A> {
-    adapter: A,
+pub(crate) struct Recording {
+    adapter: Box<dyn SyncAdapter>,
     recorder: Recorder,
 }
 
@@ -108,8 +108,8 @@ impl Recorder {
     }
 }
 
-impl<A> Recording<A> {
-    pub(crate) fn new(adapter: A, recorder: &Recorder) -> Self {
+impl Recording {
+    pub(crate) fn new(adapter: Box<dyn SyncAdapter>, recorder: &Recorder) -> Self {
         Self {
             adapter,
             recorder: recorder.clone(),
@@ -117,7 +117,7 @@ impl<A> Recording<A> {
     }
 }
 
-impl<A: SyncAdapter> SyncAdapter for Recording<A> {
+impl SyncAdapter for Recording {
     fn name(&self) -> &'static str {
         self.adapter.name()
     }

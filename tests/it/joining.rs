@@ -1,4 +1,4 @@
-//! Nodes that come and go while others are at work, over a real Redis.
+//! Nodes that come and go while others are at work, over real brokers.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use serde_json::json;
 use wingbeat::sync::{Status, SyncOptions};
 use wingbeat::{App, Leftover, Memory};
 
+use crate::support::broker::{Broker, over_brokers};
 use crate::support::load::{Client, Gaps, Load, Maker, Plan, Size, builder, note_gaps, turn};
 use crate::support::redis::RedisServer;
 use crate::support::{Node, eventually_in, within};
@@ -99,41 +100,48 @@ fn told(gaps: &Gaps, origin: &str) -> Vec<u64> {
     ranges.flat_map(|&(from, to)| from..=to).collect()
 }
 
+over_brokers! {
+    a_node_that_joins_under_load_misses_nothing_and_is_not_missed: always, long, always;
+    eight_nodes_that_join_at_once_under_load_miss_nothing_and_are_not_missed: always, always, long;
+    eight_nodes_that_join_at_once_hear_each_other: always, long, always;
+}
+
 /// Two nodes that make 500 events a second, together.
-async fn old_nodes(redis: &RedisServer) -> Load {
+async fn old_nodes(broker: &impl Broker) -> Load {
     let plan = Plan {
         clients: 1,
         rate: 250,
         ..Plan::default()
     };
-    Load::start(&plan, &vec![redis.uri(); 2]).await
+    Load::start(&plan, &vec![broker.uri(); 2]).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_joins_under_load_misses_nothing_and_is_not_missed() {
+async fn a_node_that_joins_under_load_misses_nothing_and_is_not_missed<B: Broker>() {
     let _turn = turn(Size::Half).await;
-    let redis = RedisServer::start();
-    let load = old_nodes(&redis).await;
+    let broker = B::start();
+    let load = old_nodes(&broker).await;
     let mut longest = Duration::ZERO;
     for round in 0..20 {
         let (name, start) = (format!("new-{round}"), Instant::now());
-        let new = Joiner::join(&name, &redis.uri(), &load).await;
+        let new = Joiner::join(&name, &broker.uri(), &load).await;
         new.is_in_the_stream_of(&load).await;
         longest = longest.max(start.elapsed());
         new.leave().await;
         have_all_of(&name, &load).await;
     }
-    println!("the longest of 20 joins took {longest:.1?} from the start into the stream");
+    let name = B::NAME;
+    println!(
+        "the longest of 20 joins over {name} took {longest:.1?} from the start into the stream"
+    );
     assert_eq!(load.finish().await, 0, "nothing is missing");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_nodes_that_join_at_once_under_load_miss_nothing_and_are_not_missed() {
+async fn eight_nodes_that_join_at_once_under_load_miss_nothing_and_are_not_missed<B: Broker>() {
     let _turn = turn(Size::Half).await;
-    let redis = RedisServer::start();
-    let load = old_nodes(&redis).await;
+    let broker = B::start();
+    let load = old_nodes(&broker).await;
     let names: Vec<String> = (0..8).map(|n| format!("new-{n}")).collect();
-    let uri = redis.uri();
+    let uri = broker.uri();
     let joining = names.iter().map(|name| Joiner::join(name, &uri, &load));
     let new = join_all(joining).await;
     for joiner in &new {
@@ -147,13 +155,12 @@ async fn eight_nodes_that_join_at_once_under_load_miss_nothing_and_are_not_misse
 }
 
 /// They are there, with a client each, before the first of them makes its first event.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_nodes_that_join_at_once_hear_each_other() {
-    let redis = RedisServer::start();
+async fn eight_nodes_that_join_at_once_hear_each_other<B: Broker>() {
+    let broker = B::start();
     let start = Instant::now();
     let mut all = Vec::new();
     for n in 0..8 {
-        let node = Node::start(builder(&format!("node-{n}")).sync_uri(redis.uri())).await;
+        let node = Node::start(builder(&format!("node-{n}")).sync_uri(broker.uri())).await;
         let client = Client::start(&node, start).await;
         all.push((Maker::new(&node, start), client, node));
     }
@@ -176,31 +183,11 @@ async fn eight_nodes_that_join_at_once_hear_each_other() {
     }
 }
 
-fn alone(name: &str, uri: &str) -> App {
-    builder(name).sync_uri(uri).build().unwrap()
-}
-
 async fn create(app: &App, n: u64) {
     app.service("messages")
         .create(json!({ "n": n }))
         .await
         .unwrap();
-}
-
-#[tokio::test]
-async fn nodes_that_are_built_and_closed_leave_nothing_on_the_broker() {
-    let redis = RedisServer::start();
-    for _ in 0..24 {
-        let app = alone("short", &redis.uri());
-        within(app.sync().ready()).await.unwrap();
-        create(&app, 0).await;
-        assert_eq!(within(app.close()).await, Leftover::default());
-    }
-    eventually_in(LIMIT, "only the questioner is connected", || {
-        redis.cli(&["client", "list"]).lines().count() == 1
-    })
-    .await;
-    assert_eq!(redis.cli(&["pubsub", "channels"]).trim(), "");
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ mod hostile;
 mod identity;
 #[cfg(feature = "redis")]
 mod joining;
+#[cfg(feature = "redis")]
+mod leftovers;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "redis")]

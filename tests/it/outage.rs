@@ -1,4 +1,4 @@
-//! What the clients of nodes hear when Redis dies, freezes, fails over or drops them, or one node's link to it suffers.
+//! What the clients of nodes hear when the broker dies, freezes, fails over or drops them, or one node's link to it suffers.
 //!
 //! "Every client has every event once" means: a client that is connected before the first and after the last event receives
 //! each event's frame exactly once, in the order of the node that it happened on.
@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use wingbeat::sync::Delivery;
 
+use crate::support::broker::{Broker, over_brokers};
 use crate::support::load::{Load, Plan, Size, turn};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 
 /// What goes wrong, and for five seconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     BrokerKilled,
     /// It keeps its connections and answers nothing; what it was sent it carries out when it thaws.
@@ -27,48 +28,54 @@ enum Fault {
     OneLinkStalled,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_broker_costs_no_event_ordered() {
-    no_event_is_lost(Fault::BrokerKilled, Delivery::Ordered).await;
+over_brokers! {
+    a_killed_broker_costs_no_event_ordered: always, always, always;
+    a_killed_broker_costs_no_event_local_first: always, long, long;
+    the_cut_link_of_one_node_costs_no_event_ordered: always, long, long;
+    the_cut_link_of_one_node_costs_no_event_local_first: always, long, long;
+    a_frozen_broker_costs_no_event: always, always, always;
+    the_stalled_link_of_one_node_costs_no_event: always, long, long;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_broker_costs_no_event_local_first() {
-    no_event_is_lost(Fault::BrokerKilled, Delivery::LocalFirst).await;
+async fn a_killed_broker_costs_no_event_ordered<B: Broker>() {
+    no_event_is_lost::<B>(Fault::BrokerKilled, Delivery::Ordered).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cut_link_of_one_node_costs_no_event_ordered() {
-    no_event_is_lost(Fault::OneLinkCut, Delivery::Ordered).await;
+async fn a_killed_broker_costs_no_event_local_first<B: Broker>() {
+    no_event_is_lost::<B>(Fault::BrokerKilled, Delivery::LocalFirst).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cut_link_of_one_node_costs_no_event_local_first() {
-    no_event_is_lost(Fault::OneLinkCut, Delivery::LocalFirst).await;
+async fn the_cut_link_of_one_node_costs_no_event_ordered<B: Broker>() {
+    no_event_is_lost::<B>(Fault::OneLinkCut, Delivery::Ordered).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_broker_costs_no_event() {
-    no_event_is_lost(Fault::BrokerFrozen, Delivery::Ordered).await;
+async fn the_cut_link_of_one_node_costs_no_event_local_first<B: Broker>() {
+    no_event_is_lost::<B>(Fault::OneLinkCut, Delivery::LocalFirst).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stalled_link_of_one_node_costs_no_event() {
-    no_event_is_lost(Fault::OneLinkStalled, Delivery::Ordered).await;
+async fn a_frozen_broker_costs_no_event<B: Broker>() {
+    no_event_is_lost::<B>(Fault::BrokerFrozen, Delivery::Ordered).await;
 }
 
-async fn no_event_is_lost(fault: Fault, delivery: Delivery) {
+async fn the_stalled_link_of_one_node_costs_no_event<B: Broker>() {
+    no_event_is_lost::<B>(Fault::OneLinkStalled, Delivery::Ordered).await;
+}
+
+async fn no_event_is_lost<B: Broker>(fault: Fault, delivery: Delivery) {
     let _turn = turn(Size::Whole).await;
-    let mut broker = Broker::start();
+    let mut broker = Proxied::<B>::start();
     let mut plan = Plan {
         clients: 50,
         ..Plan::default()
     };
     plan.options.delivery = delivery;
+    if fault == Fault::BrokerKilled {
+        plan.rate /= B::EASE;
+    }
     let load = Load::start(&plan, &broker.uris(2)).await;
     warm_up().await;
-    let what = format!("{fault:?}");
-    let mut trouble = load.trouble(&what, &[B]);
+    let what = format!("{fault:?} over {}", B::NAME);
+    let mut trouble = load.trouble(&what, &[VICTIM]);
     broker.fail(fault);
     trouble.felt().await;
     trouble.lasts(OUTAGE).await;
@@ -95,37 +102,35 @@ fn client_id(redis: &RedisServer, having: &[&str]) -> String {
     lines[0].split(['=', ' ']).nth(1).unwrap().to_owned()
 }
 
-/// A Redis, and a proxy in front of it for the node whose link is to suffer.
-struct Broker {
-    redis: RedisServer,
+/// A broker, and a proxy in front of it for the node whose link is to suffer.
+struct Proxied<B> {
+    broker: B,
     proxy: Proxy,
 }
 
-impl Broker {
+impl<B: Broker> Proxied<B> {
     fn start() -> Self {
-        Self::start_with(&[])
+        Self::new(B::start())
     }
 
-    fn start_with(arguments: &[&str]) -> Self {
-        let redis = RedisServer::start_with(arguments);
+    fn new(broker: B) -> Self {
         Self {
-            proxy: Proxy::start(redis.port()),
-            redis,
+            proxy: Proxy::start(broker.port()),
+            broker,
         }
     }
 
-    /// The URIs of so many nodes, of which [`B`] goes through the proxy.
+    /// The URIs of so many nodes, of which [`VICTIM`] goes through the proxy.
     fn uris(&self, n: usize) -> Vec<String> {
-        let proxied = format!("redis://127.0.0.1:{}", self.proxy.port());
-        let mut uris = vec![self.redis.uri(); n];
-        uris[B] = proxied;
+        let mut uris = vec![self.broker.uri(); n];
+        uris[VICTIM] = B::uri_at(self.proxy.port());
         uris
     }
 
     fn fail(&mut self, fault: Fault) {
         match fault {
-            Fault::BrokerKilled => self.redis.kill(),
-            Fault::BrokerFrozen => self.redis.freeze(),
+            Fault::BrokerKilled => self.broker.kill(),
+            Fault::BrokerFrozen => self.broker.freeze(),
             Fault::OneLinkStalled => self.proxy.stall(),
             Fault::OneLinkCut => self.proxy.cut(),
         }
@@ -133,8 +138,8 @@ impl Broker {
 
     fn mend(&mut self, fault: Fault) {
         match fault {
-            Fault::BrokerKilled => self.redis.restart(),
-            Fault::BrokerFrozen => self.redis.thaw(),
+            Fault::BrokerKilled => self.broker.restart(),
+            Fault::BrokerFrozen => self.broker.thaw(),
             Fault::OneLinkStalled => self.proxy.resume(),
             Fault::OneLinkCut => self.proxy.heal(),
         }
@@ -142,7 +147,7 @@ impl Broker {
 }
 
 /// The node whose link goes through the proxy.
-const B: usize = 1;
+const VICTIM: usize = 1;
 /// All of three nodes.
 const ALL: &[usize] = &[0, 1, 2];
 const OUTAGE: Duration = Duration::from_secs(5);

@@ -33,7 +33,7 @@ async fn a_client_killed_by_id_costs_no_event() {
         warm_up().await;
         let what = format!("CLIENT KILL ID of the half with {half}");
         let id = client_id(&redis, &["name=wingbeat:b", half]);
-        let mut trouble = load.trouble(&what, &[B]);
+        let mut trouble = load.trouble(&what, &[VICTIM]);
         let killed = redis.cli(&["client", "kill", "id", &id]);
         assert_eq!(killed.trim(), "1", "{what}");
         trouble.felt().await;
@@ -46,13 +46,14 @@ async fn a_client_killed_by_id_costs_no_event() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_output_buffer_over_its_limit_costs_no_event() {
     let _turn = turn(Size::Half).await;
-    let broker = Broker::start_with(&["--client-output-buffer-limit", "pubsub 1mb 0 0"]);
+    let redis = RedisServer::start_with(&["--client-output-buffer-limit", "pubsub 1mb 0 0"]);
+    let broker = Proxied::new(redis);
     let load = Load::start(&Plan::default(), &broker.uris(3)).await;
     warm_up().await;
-    let victim = client_id(&broker.redis, &["name=wingbeat:b", "sub=2"]);
-    let mut trouble = load.trouble("the output buffer of a stalled link is full", &[B]);
+    let victim = client_id(&broker.broker, &["name=wingbeat:b", "sub=2"]);
+    let mut trouble = load.trouble("the output buffer of a stalled link is full", &[VICTIM]);
     broker.proxy.stall();
-    talk_until_gone(&broker.redis, &victim).await;
+    talk_until_gone(&broker.broker, &victim).await;
     broker.proxy.resume();
     trouble.felt().await;
     trouble.over().await;

@@ -171,6 +171,7 @@ impl Load {
         self.is_over.store(true, Ordering::Relaxed);
         for maker in std::mem::take(&mut self.makers) {
             let longest = maker.await.expect("calls succeed");
+            println!("the longest call of a node took {longest:.1?}");
             assert!(longest < LONGEST_CALL, "a call took {longest:?}");
         }
         self.until_caught_up("every client has all events").await;
@@ -428,6 +429,7 @@ pub(crate) fn note_gaps(app: &App) -> Gaps {
     let noted = Arc::clone(&gaps);
     app.on_gap(move |gap| {
         if let (GapOrigin::Node { name, .. }, Some(range)) = (&gap.origin, gap.range) {
+            println!("missing of {name}: {range:?}, {:?}", gap.reason);
             noted
                 .lock()
                 .entry(name.to_string())
@@ -464,7 +466,8 @@ fn n_links(node: &Node) -> u64 {
     node.app.sync().stats().delivery.links
 }
 
-/// The back-off between two dials alone may be five seconds, and a failover takes its time.
-pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
+/// The back-off between two dials alone may be five seconds, a failover takes its time, and a RabbitMQ that has just started
+/// is slow.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(60);
 /// Shorter than the outages of five seconds, which no call waits out, and long enough for a busy machine.
 const LONGEST_CALL: Duration = Duration::from_secs(4);

@@ -1,11 +1,17 @@
 //! What the tests share: nodes on ports of their own, a plain HTTP client, services, and bounded waiting.
 
+#[cfg(feature = "redis")]
+pub(crate) mod broker;
 pub(crate) mod http;
 #[cfg(feature = "redis")]
 pub(crate) mod load;
+#[cfg(all(feature = "redis", feature = "nats"))]
+mod nats;
 pub(crate) mod process;
 #[cfg(feature = "redis")]
 pub(crate) mod proxy;
+#[cfg(all(feature = "redis", feature = "amqp"))]
+mod rabbitmq;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod services;

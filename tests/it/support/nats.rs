@@ -59,6 +59,10 @@ impl NatsServer {
         self.port
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn uri(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }

@@ -84,6 +84,10 @@ impl RabbitMq {
         self.port
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.with(|running| running.server.id())
+    }
+
     /// The URI of the default virtual host, for the user who may do everything.
     pub(crate) fn uri(&self) -> String {
         uri_at(self.port)

@@ -63,6 +63,10 @@ impl RedisServer {
         self.port
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn uri(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
