@@ -210,6 +210,7 @@ impl AppBuilder {
             tasks: Tasks::default(),
             shutdown: shutdown::Stage::new(),
             engineio: engineio::Counters::default(),
+            sessions: engineio::Sessions::default(),
         }))
     }
 

@@ -15,7 +15,8 @@ pub struct Config {
     pub feathers_compat: bool,
     /// Bytes of a REST body; 100 KiB by default, as Express has it.
     pub max_body: usize,
-    /// Bytes of a message from a socket; 1,000,000 by default, as Engine.IO has it.
+    /// Bytes of a message from a socket, and of what one request of long-polling carries either way; 1,000,000 by default,
+    /// as Engine.IO has it.
     pub max_message: usize,
     /// Time between two pings to a socket; 25 s by default.
     pub ping_interval: Duration,
@@ -23,6 +24,8 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// Time that a socket has to connect its namespace; 45 s by default.
     pub connect_timeout: Duration,
+    /// Time that a client that polls has to change to a websocket once it has begun to; 10 s by default.
+    pub upgrade_timeout: Duration,
     /// Time that a client has to send the header of a request, and that a connection may stay open between two; 10 s by
     /// default.
     pub header_timeout: Duration,
@@ -34,7 +37,8 @@ pub struct Config {
     pub max_open_calls: usize,
     /// How much may wait for one client.
     pub outbox: OutboxLimits,
-    /// Origins, besides the node's own, from which handshakes with cookies are taken, as `https://app.example`.
+    /// Origins, besides the node's own, from which handshakes with cookies are taken, as `https://app.example`; pages from
+    /// these may long-poll, too.
     pub allowed_origins: Vec<String>,
     /// Makes `/ready` answer 503 whenever sync is not `Ready`; off by default, since one outage of the broker would take
     /// every node out of the balancer.
@@ -53,6 +57,7 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(45),
+            upgrade_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             max_connections: 100_000,

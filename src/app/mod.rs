@@ -74,6 +74,8 @@ pub(crate) struct Inner {
     shutdown: shutdown::Stage,
     /// What went wrong with sockets.
     engineio: engineio::Counters,
+    /// The clients that poll.
+    sessions: engineio::Sessions,
 }
 
 impl App {
@@ -242,6 +244,10 @@ impl App {
 
     pub(crate) fn engineio(&self) -> &engineio::Counters {
         &self.0.engineio
+    }
+
+    pub(crate) fn sessions(&self) -> &engineio::Sessions {
+        &self.0.sessions
     }
 
     /// Lets the app's own code see a new connection before its first call.

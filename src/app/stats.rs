@@ -24,6 +24,8 @@ pub struct AppStats {
     pub refused_handshakes: u64,
     /// Handshakes with cookies from pages of origins that are not allowed.
     pub refused_origins: u64,
+    /// Requests of long-polling for a session of another node: the balancer has no sticky sessions.
+    pub wrong_node: u64,
     /// Messages that named no method of any service.
     pub ignored_messages: u64,
     /// Panics of listeners.
@@ -60,6 +62,7 @@ impl App {
             closed_timeout: sockets.timeouts(),
             refused_handshakes: sockets.refused_handshakes(),
             refused_origins: sockets.refused_origins(),
+            wrong_node: sockets.wrong_node(),
             ignored_messages: sockets.ignored_events(),
             listener_panics: self.0.listeners.panics(),
             publisher_panics: self.0.publishers.panics() + services.sum::<u64>(),

@@ -9,6 +9,8 @@ mod json;
 mod request;
 mod response;
 
+pub(super) use body::receive;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::{Request, Uri};

@@ -288,7 +288,7 @@ export const socketClient = async (url, options = {}) => {
   started.push({ stop: async () => socket.close() })
   const client = clientApp(feathersClient.socketio(socket))
   await within(5000, `Socket.IO connection to ${url}`, connected)
-  return client
+  return Object.assign(client, { socket })
 }
 
 export const clientOf = (kind, url) => (kind === 'rest' ? restClient(url) : socketClient(url))

@@ -1,4 +1,4 @@
-//! Socket.IO over websocket, as clients meet it.
+//! Socket.IO over websocket and long-polling, as clients meet it.
 
 mod calls;
 mod connecting;
@@ -6,3 +6,6 @@ mod events;
 mod golden;
 mod limits;
 mod packets;
+mod polling;
+mod polling_faults;
+mod upgrade;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::handshake::WRONG_NODE;
 use crate::connections::CloseReason;
 
 /// Counts of one app since its start.
@@ -9,6 +10,7 @@ use crate::connections::CloseReason;
 pub(crate) struct Counters {
     refused_handshakes: AtomicU64,
     refused_origins: AtomicU64,
+    wrong_node: AtomicU64,
     protocol_errors: AtomicU64,
     too_large: AtomicU64,
     timeouts: AtomicU64,
@@ -24,6 +26,11 @@ impl Counters {
     /// Returns how many handshakes with cookies came from a page of another origin.
     pub(crate) fn refused_origins(&self) -> u64 {
         self.refused_origins.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many requests named a session of another node.
+    pub(crate) fn wrong_node(&self) -> u64 {
+        self.wrong_node.load(Ordering::Relaxed)
     }
 
     /// Returns how many connections were closed because the client broke a protocol.
@@ -56,6 +63,13 @@ impl Counters {
 
     pub(super) fn count_refused_origin(&self) {
         self.refused_origins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request whose session another node has; the first one is logged with what helps.
+    pub(super) fn count_wrong_node(&self) {
+        if self.wrong_node.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!("a request names the session of another node: {WRONG_NODE}");
+        }
     }
 
     /// Counts the end of a connection, if it is the client's fault. Slow clients are counted with their outbox.

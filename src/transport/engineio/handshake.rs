@@ -10,7 +10,23 @@ use tungstenite::handshake::derive_accept_key;
 use crate::app::Config;
 use crate::transport::query;
 
-/// A request that may become a websocket.
+/// What a request says of itself.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) transport: Transport,
+    /// The session that is there already.
+    pub(super) sid: Option<Value>,
+    is_version_4: bool,
+    query: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Polling,
+    Websocket,
+}
+
+/// A request with which a session begins.
 #[derive(Debug)]
 pub(super) struct Handshake {
     /// The headers, in memory of their own.
@@ -19,75 +35,97 @@ pub(super) struct Handshake {
     pub(super) query: Map<String, Value>,
 }
 
-/// Why a request does not become one.
+/// Why a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     UnknownTransport,
     UnknownSession,
+    /// The session is unknown here because another node has it.
+    WrongNode,
     WrongMethod,
     BadRequest,
     ForeignOrigin,
     UnsupportedProtocol,
     Draining,
+    Full,
 }
 
-impl Handshake {
-    /// Checks a request in the order in which Engine.IO does.
-    pub(super) fn check<B>(request: &Request<B>, config: &Config) -> Result<Self, Refusal> {
+impl Visit {
+    /// Reads Engine.IO's own parameters.
+    pub(super) fn of<B>(request: &Request<B>) -> Result<Self, Refusal> {
         let mut query = query::parse(request.uri().query().unwrap_or_default());
         let mut parameter = |name: &str| query.shift_remove(name);
         let [transport, sid, version] = ["transport", "sid", "EIO"].map(&mut parameter);
         parameter("t");
-        if transport != Some("websocket".into()) {
-            return Err(Refusal::UnknownTransport);
-        }
-        if sid.is_some_and(|sid| sid != "") {
-            return Err(Refusal::UnknownSession);
-        }
+        let transport = match transport.as_ref().and_then(Value::as_str) {
+            Some("polling") => Transport::Polling,
+            Some("websocket") => Transport::Websocket,
+            _ => return Err(Refusal::UnknownTransport),
+        };
+        Ok(Self {
+            transport,
+            sid: sid.filter(|sid| sid != ""),
+            is_version_4: version == Some("4".into()),
+            query,
+        })
+    }
+
+    /// Checks the first request of a session in the order in which Engine.IO does.
+    pub(super) fn begin<B>(
+        self,
+        request: &Request<B>,
+        config: &Config,
+    ) -> Result<Handshake, Refusal> {
         if request.method() != Method::GET {
             return Err(Refusal::WrongMethod);
         }
-        if !is_websocket(request) {
+        if self.transport == Transport::Websocket && !is_websocket(request) {
             return Err(Refusal::BadRequest);
         }
         if is_foreign(request, &config.allowed_origins) {
             return Err(Refusal::ForeignOrigin);
         }
-        if version != Some("4".into()) {
+        if !self.is_version_4 {
             return Err(Refusal::UnsupportedProtocol);
         }
-        Ok(Self {
+        Ok(Handshake {
             headers: owned(request.headers()),
-            query,
+            query: self.query,
         })
     }
 
-    /// Makes the response that ends HTTP on this connection.
-    pub(super) fn accept(&self) -> Response<Body> {
-        let key = self.headers.get(header::SEC_WEBSOCKET_KEY);
-        let accept = derive_accept_key(key.map(HeaderValue::as_bytes).unwrap_or_default());
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.extend(
-            HeaderValue::try_from(accept)
-                .ok()
-                .map(|accept| (header::SEC_WEBSOCKET_ACCEPT, accept)),
-        );
-        headers.extend(
-            self.subprotocol()
-                .map(|protocol| (header::SEC_WEBSOCKET_PROTOCOL, protocol)),
-        );
-        response
+    /// Checks a request that names a session.
+    pub(super) fn resume<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let is_possible = self.transport == Transport::Polling || is_websocket(request);
+        match is_possible && self.is_version_4 {
+            true => Ok(()),
+            false => Err(Refusal::BadRequest),
+        }
     }
+}
 
-    /// Clients that offer subprotocols give up when none is chosen; Node's server takes the first.
-    fn subprotocol(&self) -> Option<HeaderValue> {
-        let offered = self.headers.get(header::SEC_WEBSOCKET_PROTOCOL)?;
-        HeaderValue::from_str(offered.to_str().ok()?.split(',').next()?.trim()).ok()
-    }
+/// Makes the response that ends HTTP on this connection.
+pub(super) fn accept(request: &HeaderMap) -> Response<Body> {
+    let key = request.get(header::SEC_WEBSOCKET_KEY);
+    let accept = derive_accept_key(key.map(HeaderValue::as_bytes).unwrap_or_default());
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.extend(
+        HeaderValue::try_from(accept)
+            .ok()
+            .map(|accept| (header::SEC_WEBSOCKET_ACCEPT, accept)),
+    );
+    headers.extend(subprotocol(request).map(|protocol| (header::SEC_WEBSOCKET_PROTOCOL, protocol)));
+    response
+}
+
+/// Clients that offer subprotocols give up when none is chosen; Node's server takes the first.
+fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?;
+    HeaderValue::from_str(offered.to_str().ok()?.split(',').next()?.trim()).ok()
 }
 
 impl Refusal {
@@ -95,7 +133,7 @@ impl Refusal {
     pub(super) fn respond(self) -> Response<Body> {
         let (status, code, message) = match self {
             Self::UnknownTransport => (400, 0, "Transport unknown"),
-            Self::UnknownSession => (400, 1, "Session ID unknown"),
+            Self::UnknownSession | Self::WrongNode => (400, 1, "Session ID unknown"),
             Self::WrongMethod => (400, 2, "Bad handshake method"),
             Self::BadRequest => (400, 3, "Bad request"),
             Self::ForeignOrigin => (
@@ -105,9 +143,13 @@ impl Refusal {
             ),
             Self::UnsupportedProtocol => (400, 5, "Unsupported protocol version"),
             Self::Draining => (503, 4, "This node is shutting down"),
+            Self::Full => (503, 4, "This node has no room for another session"),
         };
-        let body = json!({ "code": code, "message": message }).to_string();
-        let mut response = Response::new(Body::from(body));
+        let mut body = json!({ "code": code, "message": message });
+        if self == Self::WrongNode {
+            body["hint"] = WRONG_NODE.into();
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
         let headers = response.headers_mut();
         headers.insert(
@@ -123,6 +165,10 @@ impl Refusal {
         response
     }
 }
+
+/// What helps against requests that reach a node without their session.
+pub(super) const WRONG_NODE: &str = "another node has this session, or had it before it was restarted: long-polling needs a balancer that \
+     sends all requests of a client to one node (sticky sessions); clients with `transports: ['websocket']` do without";
 
 /// Tells whether the request asks for a websocket (RFC 6455 §4.2.1) that the server below can give.
 fn is_websocket<B>(request: &Request<B>) -> bool {

@@ -1,7 +1,12 @@
-//! Engine.IO v4 over websocket: the handshake, the heartbeat, and bytes in both directions.
+//! Engine.IO v4: the handshake, the heartbeat, and bytes in both directions, over websocket or by long-polling.
 //!
-//! In comes an HTTP request; it becomes a websocket with one task, which owns it unsplit. Events and answers wait in the
-//! connection's outbox as finished websocket frames; the task writes all that wait with one vectored system call.
+//! In comes an HTTP request. It becomes a websocket, or the beginning of a session whose packets come by `POST` and are fetched
+//! by `GET`. Either has one task, which owns all that belongs to the client. Events and answers wait in the connection's outbox
+//! as finished websocket frames: a websocket's task writes all that wait with one vectored system call; for a poll they are
+//! taken out of their frames and put into one body of at most `max_message` bytes.
+//!
+//! A client that polls may change to a websocket. Its task stays the same and goes on with what was not fetched, so nothing is
+//! lost, doubled or overtaken.
 //!
 //! How a connection ends:
 //!
@@ -16,13 +21,25 @@
 //! | the client leaves its namespace (`41`) | none (1005) | nothing: it wanted that |
 //! | the client closes | its own | nothing |
 //!
+//! A client that polls gets `1` in each of these cases, and 413 for a body that is too large; after that its session is unknown.
+//! Where the stock server keeps such a session, it ends here: after a 413, and when its namespace is left.
+//!
 //! Invariant: whatever a client sends or does not read, memory for it is bounded: one message, its open calls, the outbox,
 //! and sixteen frames of the writer's own.
 
+mod client;
+mod cors;
 mod counters;
 mod handshake;
 mod heartbeat;
+mod mailbox;
+mod open;
 mod packet;
+mod payload;
+mod polling;
+mod probe;
+mod requests;
+mod sessions;
 mod socket;
 mod websocket;
 
@@ -30,31 +47,84 @@ use axum::body::Body;
 use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use http::Request;
+use serde_json::Value;
 
 pub(crate) use counters::Counters;
 #[cfg(feature = "__fuzz")]
 pub(super) use packet::Packet;
+pub(crate) use sessions::Sessions;
 #[cfg(feature = "__fuzz")]
 pub(super) use websocket::Reader;
 pub(crate) use websocket::TextFrame;
 
-use self::handshake::{Handshake, Refusal};
+use self::handshake::{Handshake, Refusal, Transport, Visit};
+use self::sessions::Place;
 use crate::app::App;
 use crate::transport::socketio::Session;
 
-/// Answers a request below `/socket.io`: with a websocket, or with the error that Engine.IO has for it.
-pub(crate) async fn handle(app: &App, mut request: Request<Body>) -> Response {
-    let handshake = match Handshake::check(&request, app.config()) {
-        Ok(_) if app.is_draining() => return refuse(app, Refusal::Draining),
-        Ok(handshake) => handshake,
-        Err(refusal) => return refuse(app, refusal),
+/// Answers a request below `/socket.io`, with the error that Engine.IO has for it if need be.
+pub(crate) async fn handle(app: &App, request: Request<Body>) -> Response {
+    let origin = cors::allowed(request.headers(), &app.config().allowed_origins);
+    let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
+    let mut response = match preflight {
+        Some(response) => response,
+        None => visit(app, request)
+            .await
+            .unwrap_or_else(|refusal| refuse(app, refusal)),
     };
-    let response = handshake.accept();
-    let upgrade = hyper::upgrade::on(&mut request);
-    let session = Session::new(app.clone(), handshake.headers, handshake.query);
-    app.tasks()
-        .spawn("socket", socket::serve(app.clone(), upgrade, session));
+    origin
+        .into_iter()
+        .for_each(|origin| cors::allow(&mut response, origin));
     response
+}
+
+async fn visit(app: &App, request: Request<Body>) -> Result<Response, Refusal> {
+    let mut visit = Visit::of(&request)?;
+    match visit.sid.take() {
+        Some(sid) => resume(app, request, (&visit, &sid)).await,
+        None => begin(app, request, visit),
+    }
+}
+
+/// Opens a session.
+fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Response, Refusal> {
+    let transport = visit.transport;
+    let Handshake { headers, query } = visit.begin(&request, app.config())?;
+    if app.is_draining() {
+        return Err(Refusal::Draining);
+    }
+    if transport == Transport::Websocket {
+        let response = handshake::accept(&headers);
+        let upgrade = hyper::upgrade::on(&mut request);
+        let session = Session::new(app.clone(), headers, query);
+        app.tasks()
+            .spawn("socket", socket::serve(app.clone(), upgrade, session));
+        return Ok(response);
+    }
+    let place = Place::open(app)?;
+    let open = open::packet(app.config(), &place.sid, &["websocket"]);
+    let session = Session::new(app.clone(), headers, query);
+    app.tasks()
+        .spawn("polling", polling::serve(app.clone(), place, session));
+    Ok(requests::packets(open))
+}
+
+/// Answers a request of a session that is there, or was.
+async fn resume(
+    app: &App,
+    mut request: Request<Body>,
+    (visit, sid): (&Visit, &Value),
+) -> Result<Response, Refusal> {
+    let mailbox = app.sessions().find(sid)?;
+    visit.resume(&request)?;
+    if visit.transport == Transport::Polling {
+        return requests::answer(app.config(), mailbox, request).await;
+    }
+    let response = handshake::accept(request.headers());
+    match mailbox.upgrade(hyper::upgrade::on(&mut request)) {
+        true => Ok(response),
+        false => Err(Refusal::BadRequest),
+    }
 }
 
 /// Draws a session id: 20 url-safe characters, 120 bits that nobody can guess.
@@ -63,9 +133,10 @@ pub(crate) fn session_id() -> String {
 }
 
 fn refuse(app: &App, refusal: Refusal) -> Response {
-    tracing::debug!(?refusal, "a handshake was refused");
+    tracing::debug!(?refusal, "a request was refused");
     match refusal {
         Refusal::ForeignOrigin => app.engineio().count_refused_origin(),
+        Refusal::WrongNode => app.engineio().count_wrong_node(),
         _ => app.engineio().count_refused_handshake(),
     }
     refusal.respond()

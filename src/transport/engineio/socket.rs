@@ -10,47 +10,50 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use serde_json::json;
+use tokio::time::Instant;
 use tungstenite::{Error, Message};
 
-use super::heartbeat::{Beat, Heartbeat};
-use super::packet::Packet;
-use super::session_id;
+use super::client::{self, Client, Transport};
+use super::heartbeat::Beat;
+use super::open;
+use super::probe::Probe;
 use super::websocket::{Reader, TextFrame, Writer, close_frame};
-use crate::app::{App, Config};
+use crate::app::App;
 use crate::connections::CloseReason;
 use crate::transport::socketio::Session;
 
 /// Serves a client until it goes or has to.
 pub(super) async fn serve(app: App, upgrade: OnUpgrade, session: Session) {
+    let deadline = client::connect_deadline(app.config());
     let Ok(io) = upgrade.await else {
         tracing::debug!("a client went before it had its websocket");
         return;
     };
-    let mut socket = Box::new(Socket::new(&app, io, session));
-    // Beginning and end are boxed, so that an idle client's task has no room for them.
-    let closing = match Box::pin(socket.until_connected(&app)).await {
-        None => socket.until_closing(&app).await,
-        Some(closing) => closing,
-    };
+    let socket = Box::new(Socket::new(&app, io, session));
+    run(app, socket, deadline).await;
+}
+
+/// Runs a websocket to its end.
+pub(super) async fn run(app: App, mut socket: Box<Socket>, deadline: Instant) {
+    let closing = client::run(&mut *socket, &app, deadline).await;
     tracing::debug!(reason = ?closing.reason, "a socket ends");
     app.engineio().count_end(closing.reason);
+    // Boxed, so that an idle client's task has no room for it.
     Box::pin(socket.close(closing)).await;
 }
 
 /// One websocket with all that belongs to it.
-struct Socket {
+pub(super) struct Socket {
     io: Upgraded,
     reader: Reader,
     writer: Writer,
-    heartbeat: Heartbeat,
-    session: Session,
+    client: Client,
     /// What was read but has to wait, because the client has as many open calls as it may.
     unread: Option<Vec<u8>>,
 }
 
 /// Why a connection ends.
-struct Closing {
+pub(super) struct Closing {
     reason: CloseReason,
     /// What tells the client; `None` when it knows, or can not be told.
     frame: Option<Bytes>,
@@ -59,56 +62,35 @@ struct Closing {
 impl Socket {
     fn new(app: &App, io: Upgraded, session: Session) -> Self {
         let config = app.config();
-        let (interval, timeout) = beats(config);
         let mut writer = Writer::default();
-        writer.push(open_packet(config));
+        let open = open::packet(config, &app.sessions().draw(), &[]);
+        writer.push(TextFrame::of(&open));
         Self {
             io,
             reader: Reader::new(config.max_message),
             writer,
-            heartbeat: Heartbeat::new(interval, timeout),
-            session,
+            client: Client::new(config, session),
             unread: None,
         }
     }
 
-    /// Runs until the namespace is connected, which returns `None`, or the connection is to end.
-    async fn until_connected(&mut self, app: &App) -> Option<Closing> {
-        let connected = poll_fn(|cx| match self.poll(cx) {
-            Poll::Pending if self.session.is_connected() => Poll::Ready(None),
-            polled => polled.map(Some),
-        });
-        tokio::select! {
-            biased;
-            closing = connected => closing,
-            () = app.draining() => Some(CloseReason::Restart.into()),
-            () = tokio::time::sleep(app.config().connect_timeout) => Some(CloseReason::Timeout.into()),
-        }
-    }
-
-    async fn until_closing(&mut self, app: &App) -> Closing {
-        tokio::select! {
-            biased;
-            closing = poll_fn(|cx| self.poll(cx)) => closing,
-            () = app.tasks().cancelled() => CloseReason::Restart.into(),
-        }
-    }
-
-    /// Does all that can be done now; resolves when the connection is to end.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closing> {
-        loop {
-            match self.turn(cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(closing) => return Poll::Ready(closing),
-            }
+    /// Goes on where a client that polled has changed to a websocket; `frames` wait for it.
+    pub(super) fn upgraded(probe: Probe, client: Client, frames: Vec<Bytes>) -> Self {
+        let mut writer = probe.writer;
+        writer.frames_mut().extend(frames);
+        Self {
+            io: probe.io,
+            reader: probe.reader,
+            writer,
+            client,
+            unread: Some(probe.rest),
         }
     }
 
     /// True when there may be more to do at once. What is readable is read before time is judged: a node that was kept from
     /// running has not been left by its clients.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Closing> {
-        self.session.poll_answers(cx);
+        self.client.session.poll_answers(cx);
         self.write(cx)?;
         if self.read(cx)? {
             return Ok(true);
@@ -120,13 +102,14 @@ impl Socket {
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Closing> {
         loop {
             // Also while the socket takes nothing: that is when a client becomes a slow one.
-            if let Poll::Ready(reason) = self.session.poll_closed(cx) {
+            if let Poll::Ready(reason) = self.client.session.poll_closed(cx) {
                 return Err(reason.into());
             }
             if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
                 return Ok(());
             }
             if self
+                .client
                 .session
                 .poll_frames(cx, self.writer.frames_mut())
                 .is_pending()
@@ -175,34 +158,25 @@ impl Socket {
     }
 
     fn receive(&mut self, message: Message) -> Result<(), Closing> {
-        self.heartbeat.heard();
         let reply = match message {
-            Message::Text(text) => self.receive_packet(&text)?,
-            Message::Binary(bytes) => self.session.receive_attachment(bytes)?,
+            Message::Text(text) => self.client.receive(&text)?,
+            Message::Binary(bytes) => {
+                self.client.heartbeat.heard();
+                self.client.session.receive_attachment(bytes)?
+            }
             Message::Close(_) => return Err(Closing::without_word()),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                self.client.heartbeat.heard();
+                None
+            }
         };
         reply.into_iter().for_each(|frame| self.writer.push(frame));
         Ok(())
     }
 
-    fn receive_packet(&mut self, text: &str) -> Result<Option<Bytes>, CloseReason> {
-        match Packet::parse(text).ok_or(CloseReason::Protocol)? {
-            Packet::Message(text) => self.session.receive(text),
-            Packet::Binary(bytes) => self.session.receive_attachment(bytes),
-            Packet::Pong => {
-                self.heartbeat.pong();
-                Ok(None)
-            }
-            Packet::Meaningless => Ok(None),
-            Packet::Close => Err(CloseReason::Gone),
-            Packet::Ping => Err(CloseReason::Protocol),
-        }
-    }
-
     /// True when a ping was due.
     fn beat(&mut self, cx: &mut Context<'_>) -> Result<bool, Closing> {
-        match self.heartbeat.poll(cx, self.is_deaf()) {
+        match self.client.heartbeat.poll(cx, self.is_deaf()) {
             Poll::Pending => Ok(false),
             Poll::Ready(Beat::Dead) => Err(CloseReason::Timeout.into()),
             Poll::Ready(Beat::Ping) => {
@@ -214,13 +188,13 @@ impl Socket {
 
     /// Tells whether reading pauses, until a call is done or frames of our own are written.
     fn is_deaf(&self) -> bool {
-        self.session.is_busy() || self.writer.is_crowded()
+        self.client.session.is_busy() || self.writer.is_crowded()
     }
 
     /// Says goodbye, within a bound, after the client is out of all channels.
     async fn close(&mut self, closing: Closing) {
         let is_ours = closing.frame.is_some();
-        let waiting = self.session.end(closing.reason);
+        let waiting = self.client.session.end(closing.reason);
         if closing.reason == CloseReason::Slow {
             self.writer.give_up_unbegun();
         }
@@ -247,6 +221,24 @@ impl Socket {
             is_open = !buffer.filled().is_empty();
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Transport for Socket {
+    type End = Closing;
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closing> {
+        loop {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(closing) => return Poll::Ready(closing),
+            }
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.client.session.is_connected()
     }
 }
 
@@ -298,32 +290,8 @@ impl From<Error> for Closing {
     }
 }
 
-fn open_packet(config: &Config) -> Bytes {
-    let (interval, timeout) = beats(config);
-    let body = json!({
-        "sid": session_id(),
-        "upgrades": [],
-        "pingInterval": milliseconds(interval),
-        "pingTimeout": milliseconds(timeout),
-        "maxPayload": config.max_message,
-    });
-    TextFrame::of(&format!("0{body}"))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Returns interval and timeout. A client adds both up in a JavaScript timer, which can not count further than 24 days.
-fn beats(config: &Config) -> (Duration, Duration) {
-    (
-        config.ping_interval.min(LONGEST),
-        config.ping_timeout.min(LONGEST),
-    )
-}
-
-const PING: &[u8] = b"\x81\x012";
+/// A ping as a finished frame.
+pub(super) const PING: &[u8] = b"\x81\x012";
 /// Memory for one read: it is on the stack at every wake, so it is not worth zeroing.
-const UNREAD: [MaybeUninit<u8>; 8_192] = [const { MaybeUninit::uninit() }; 8_192];
+pub(super) const UNREAD: [MaybeUninit<u8>; 8_192] = [const { MaybeUninit::uninit() }; 8_192];
 const GOODBYE: Duration = Duration::from_secs(2);
-const LONGEST: Duration = Duration::from_secs(12 * 24 * 60 * 60);

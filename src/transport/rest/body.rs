@@ -105,7 +105,11 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Collects the body; never more of it than `limit` bytes is kept.
-async fn receive(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes> {
+pub(in crate::transport) async fn receive(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+) -> Result<Bytes> {
     if announced(headers).is_some_and(|length| length > limit as u64) {
         discard(headers, body).await;
         return Err(too_large());

@@ -1,9 +1,9 @@
 //! Binary attachments of a packet, put where the packet has placeholders for them.
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use serde_json::Value;
 
+use super::binary::{self, PLACEHOLDER};
 use super::packet::Body;
 use crate::connections::CloseReason;
 
@@ -53,10 +53,10 @@ impl Assembly {
 /// thousands of copies of a large attachment.
 fn fill(value: &mut Value, parts: &mut [Option<Bytes>]) -> Option<()> {
     match value {
-        Value::Object(object) if object.get("_placeholder") == Some(&Value::Bool(true)) => {
+        Value::Object(object) if object.get(PLACEHOLDER) == Some(&Value::Bool(true)) => {
             let at = usize::try_from(object.get("num")?.as_u64()?).ok()?;
             let part = parts.get_mut(at)?.take()?;
-            *value = BASE64.encode(&part).into();
+            *value = binary::to_json(&part);
             Some(())
         }
         Value::Object(object) => object
@@ -101,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn attachments_become_base64_where_their_placeholders_are() {
+    fn attachments_are_put_where_their_placeholders_are() {
         let arguments =
             json!(["create", "files", { "a": placeholder(1), "b": [placeholder(0)] }, {}]);
-        let expected = json!(["create", "files", { "a": "", "b": ["AQID/w=="] }, {}]);
+        let expected = json!(["create", "files", { "a": { "$binary": "" }, "b": [{ "$binary": "AQID/w==" }] }, {}]);
         let body = assemble(arguments, &[&[1, 2, 3, 255], &[]]).unwrap();
         assert_eq!(
             body,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::binary;
 use crate::channels::is_truthy;
 use crate::connections::WireFormat;
 use crate::error::Error;
@@ -24,6 +25,9 @@ impl WireFormat for Events {
 
     fn encode(&self, event: &Event, payload: &Json) -> Bytes {
         let name = format!("{} {}", event.path(), event.name());
+        if let Some(frame) = with_attachments(&name, payload) {
+            return frame;
+        }
         let payload = payload.as_bytes();
         let mut frame = TextFrame::with_capacity(name.len() + payload.len() + ROOM);
         frame.push(b"42[");
@@ -35,19 +39,41 @@ impl WireFormat for Events {
     }
 }
 
+/// Writes an event with binary data as `45<n>-["<path> <event>",<payload>]` and its attachments.
+fn with_attachments(name: &str, payload: &Json) -> Option<Bytes> {
+    if !binary::may_be_in(payload.as_bytes()) {
+        return None;
+    }
+    let mut value = payload.value().clone();
+    let parts = binary::take_out(&mut value);
+    if parts.is_empty() {
+        return None;
+    }
+    let mut frame = TextFrame::with_capacity(name.len() + ANSWER);
+    frame.push(format!("45{}-", parts.len()).as_bytes());
+    push_json(&mut frame, &(name, value));
+    Some(frame.finish_with(&parts))
+}
+
 /// Answers a call that succeeded: a falsy `dispatch` gives way to the result (feathers.md §2.2).
 pub(super) fn result(ack: u64, reply: Reply) -> Bytes {
-    let result = reply.dispatch.filter(is_truthy).unwrap_or(reply.result);
-    let mut frame = begin_answer(ack);
+    let mut result = reply.dispatch.filter(is_truthy).unwrap_or(reply.result);
+    let parts = binary::take_out(&mut result);
+    let mut frame = TextFrame::with_capacity(ANSWER);
+    match parts.len() {
+        0 => frame.push(format!("43{ack}[").as_bytes()),
+        n => frame.push(format!("46{n}-{ack}[").as_bytes()),
+    }
     frame.push(b"null,");
     push_json(&mut frame, &result);
     frame.push(b"]");
-    frame.finish()
+    frame.finish_with(&parts)
 }
 
 /// Answers a call that failed.
 pub(super) fn error(ack: u64, error: &Error, compat: bool) -> Bytes {
-    let mut frame = begin_answer(ack);
+    let mut frame = TextFrame::with_capacity(ANSWER);
+    frame.push(format!("43{ack}[").as_bytes());
     push_json(&mut frame, &error.to_ack(compat));
     frame.push(b"]");
     frame.finish()
@@ -62,12 +88,6 @@ pub(super) fn connected(sid: &str) -> Bytes {
 pub(super) fn invalid_namespace(namespace: &str) -> Bytes {
     let refusal: Value = json!({ "message": "Invalid namespace" });
     TextFrame::of(&format!("44{namespace},{refusal}"))
-}
-
-fn begin_answer(ack: u64) -> TextFrame {
-    let mut frame = TextFrame::with_capacity(ANSWER);
-    frame.push(format!("43{ack}[").as_bytes());
-    frame
 }
 
 fn push_json(frame: &mut TextFrame, value: &impl Serialize) {
@@ -119,6 +139,19 @@ mod tests {
         });
         let frame = EVENTS.encode(&event, &payload);
         assert_eq!(text(&frame), r#"42["a\"b/:id created",{ "text": "hé" }]"#);
+    }
+
+    #[test]
+    fn binary_data_leaves_as_attachments() {
+        let data = json!({ "file": { "$binary": "AQID" } });
+        let answer = result(7, reply(data.clone(), None));
+        let packet = r#"461-7[null,{"file":{"_placeholder":true,"num":0}}]"#;
+        assert_eq!(&answer[2..2 + packet.len()], packet.as_bytes());
+        assert_eq!(&answer[2 + packet.len()..], b"\x82\x03\x01\x02\x03");
+        let event = with_attachments("a created", &Json::from(data)).unwrap();
+        let packet = r#"451-["a created",{"file":{"_placeholder":true,"num":0}}]"#;
+        assert_eq!(&event[2..2 + packet.len()], packet.as_bytes());
+        assert_eq!(with_attachments("a created", &Json::from(json!({}))), None);
     }
 
     #[test]

@@ -118,8 +118,8 @@ const RESERVED: [&str; 6] = [
     "newListener",
     "removeListener",
 ];
-/// The default of Node's parser.
-const MAX_ATTACHMENTS: usize = 10;
+/// The default of Node's parser, in servers and clients.
+pub(super) const MAX_ATTACHMENTS: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,6 @@ async fn handshakes_that_engine_io_refuses_get_its_errors() {
     let plain = |query: &str| Request::new("GET", &format!("/socket.io/?{query}"));
     let table = [
         (plain(""), 0, "Transport unknown"),
-        (plain("EIO=4&transport=polling"), 0, "Transport unknown"),
         (
             plain("EIO=4&transport=carrier-pigeon"),
             0,
@@ -64,6 +63,11 @@ async fn handshakes_that_engine_io_refuses_get_its_errors() {
         ),
         (
             upgrade("transport=websocket"),
+            5,
+            "Unsupported protocol version",
+        ),
+        (
+            plain("transport=polling"),
             5,
             "Unsupported protocol version",
         ),

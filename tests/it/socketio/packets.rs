@@ -148,7 +148,7 @@ async fn fragments_and_websocket_pings_are_no_trouble() {
 }
 
 #[tokio::test]
-async fn attachments_come_to_services_as_base64() {
+async fn attachments_come_to_services_and_back() {
     let node = node().await;
     let mut client = SocketClient::connect(node.addr).await;
     let packet = r#"452-7["create","echo",{"a":{"_placeholder":true,"num":1},"b":[{"_placeholder":true,"num":0}]},{}]"#;
@@ -158,8 +158,16 @@ async fn attachments_come_to_services_as_base64() {
         .await;
     // An attachment of a client that sends no binary frames.
     client.send("bAQID").await;
-    let result = client.answer(7).await.unwrap();
-    assert_eq!(result["data"], json!({ "a": "AQID", "b": ["AQID/w=="] }));
+    let answer = client.packet().await;
+    assert!(answer.starts_with("462-7[null,{"), "{answer}");
+    assert!(
+        answer.contains(
+            r#""data":{"a":{"_placeholder":true,"num":0},"b":[{"_placeholder":true,"num":1}]}"#
+        ),
+        "{answer}"
+    );
+    assert_eq!(client.attachment().await, [1, 2, 3]);
+    assert_eq!(client.attachment().await, [1, 2, 3, 255]);
     client.send(r#"461-9[{"_placeholder":true,"num":0}]"#).await;
     client.send_message(Message::binary(vec![1_u8])).await;
     assert_eq!(

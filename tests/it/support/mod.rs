@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod load;
 #[cfg(all(feature = "redis", feature = "nats"))]
 mod nats;
+pub(crate) mod polling;
 pub(crate) mod process;
 #[cfg(feature = "redis")]
 pub(crate) mod proxy;

@@ -51,6 +51,22 @@ impl SocketClient {
 
     /// As [`open`](Self::open), with a handshake of the caller's own and a bound for the bytes that the kernel keeps unread.
     pub(crate) async fn open_with(request: Request, receive_buffer: Option<u32>) -> Self {
+        let mut client = Self::attach(request, receive_buffer).await;
+        let open = client.packet().await;
+        client.handshake =
+            serde_json::from_str(open.strip_prefix('0').expect("an open packet")).expect("JSON");
+        client
+    }
+
+    /// Opens a websocket for a session that polls.
+    pub(crate) async fn probe(addr: SocketAddr, sid: &str) -> Self {
+        let mut request = request(addr);
+        let uri = format!("{}&sid={sid}", request.uri());
+        *request.uri_mut() = uri.parse().expect("a URI");
+        Self::attach(request, None).await
+    }
+
+    async fn attach(request: Request, receive_buffer: Option<u32>) -> Self {
         let host = request.uri().authority().expect("an absolute URI").as_str();
         let addr: SocketAddr = host.parse().expect("an address with port");
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -62,17 +78,13 @@ impl SocketClient {
             .expect("the server listens");
         let connecting = tokio_tungstenite::client_async(request, stream);
         let (websocket, _) = within(connecting).await.expect("a websocket");
-        let mut client = Self {
+        Self {
             websocket,
             handshake: Value::Null,
             sid: String::new(),
             next_ack: 1,
             events: VecDeque::new(),
-        };
-        let open = client.packet().await;
-        client.handshake =
-            serde_json::from_str(open.strip_prefix('0').expect("an open packet")).expect("JSON");
-        client
+        }
     }
 
     /// Connects the default namespace of an open transport.
@@ -178,6 +190,14 @@ impl SocketClient {
                 Heard::Packet(packet) => return packet,
                 other => panic!("a packet was expected, not {other:?}"),
             }
+        }
+    }
+
+    /// Waits for a binary message.
+    pub(crate) async fn attachment(&mut self) -> Vec<u8> {
+        match within(self.websocket.next()).await {
+            Some(Ok(Message::Binary(bytes))) => bytes.to_vec(),
+            other => panic!("an attachment was expected, not {other:?}"),
         }
     }
 

@@ -28,8 +28,25 @@ impl TextFrame {
         self.0.extend_from_slice(piece);
     }
 
-    /// Puts the shortest header that fits right before the text (RFC 6455 §5.2).
-    pub(crate) fn finish(mut self) -> Bytes {
+    /// Ends the frame.
+    pub(crate) fn finish(self) -> Bytes {
+        self.finish_with(&[])
+    }
+
+    /// Ends the frame and puts binary frames behind it. All are one piece, so nothing comes between a packet and its
+    /// attachments, and no policy drops one without the others.
+    pub(crate) fn finish_with(mut self, attachments: &[Vec<u8>]) -> Bytes {
+        let start = self.begin();
+        attachments
+            .iter()
+            .for_each(|part| push_binary(&mut self.0, part));
+        let mut frame = Bytes::from(self.0);
+        frame.advance(start);
+        frame
+    }
+
+    /// Puts the shortest header that fits right before the text (RFC 6455 §5.2) and returns where it begins.
+    fn begin(&mut self) -> usize {
         let length = self.0.len() - HEADER;
         let start = match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ ..=125), _) => {
@@ -48,9 +65,7 @@ impl TextFrame {
             }
         };
         self.0[start] = FINAL | TEXT;
-        let mut frame = Bytes::from(self.0);
-        frame.advance(start);
-        frame
+        start
     }
 }
 
@@ -63,6 +78,59 @@ impl io::Write for TextFrame {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What a finished frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payload<'a> {
+    Text(&'a [u8]),
+    Binary(&'a [u8]),
+}
+
+/// Looks into frames of this side, for a client that gets what they carry in another way.
+pub(crate) fn payloads(mut frames: &[u8]) -> impl Iterator<Item = Payload<'_>> {
+    std::iter::from_fn(move || {
+        let (payload, rest) = split(frames)?;
+        frames = rest;
+        Some(payload)
+    })
+}
+
+fn split(frames: &[u8]) -> Option<(Payload<'_>, &[u8])> {
+    let (&[first, short], rest) = frames.split_first_chunk()?;
+    let (length, rest) = match short {
+        126 => {
+            let (length, rest) = rest.split_first_chunk()?;
+            (u64::from(u16::from_be_bytes(*length)), rest)
+        }
+        127 => {
+            let (length, rest) = rest.split_first_chunk()?;
+            (u64::from_be_bytes(*length), rest)
+        }
+        short => (short.into(), rest),
+    };
+    let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    match first & OPCODE {
+        TEXT => Some((Payload::Text(payload), rest)),
+        BINARY => Some((Payload::Binary(payload), rest)),
+        _ => None,
+    }
+}
+
+fn push_binary(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.push(FINAL | BINARY);
+    match (u8::try_from(part.len()), u16::try_from(part.len())) {
+        (Ok(short @ ..=125), _) => bytes.push(short),
+        (_, Ok(medium)) => {
+            bytes.push(126);
+            bytes.extend(medium.to_be_bytes());
+        }
+        _ => {
+            bytes.push(127);
+            bytes.extend((part.len() as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(part);
 }
 
 /// Makes a close frame; one without a code reaches the other side's program as 1005.
@@ -79,7 +147,9 @@ pub(crate) fn close_frame(code: Option<u16>) -> Bytes {
 /// The longest header of an unmasked frame.
 const HEADER: usize = 10;
 const FINAL: u8 = 0x80;
+const OPCODE: u8 = 0x0f;
 const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 
 #[cfg(test)]
@@ -104,6 +174,27 @@ mod tests {
                 socket.read(None).unwrap().is_none(),
                 "nothing after {length} bytes"
             );
+        }
+    }
+
+    #[test]
+    fn attachments_are_frames_of_their_own_and_come_back_as_they_were() {
+        let parts: Vec<Vec<u8>> = [0, 125, 126, 65_535, 65_536]
+            .map(|length| vec![7; length])
+            .into();
+        let mut frame = TextFrame::with_capacity(0);
+        frame.push("é".repeat(100).as_bytes());
+        let frames = frame.finish_with(&parts);
+        let text = "é".repeat(100);
+        let mut expected = vec![Payload::Text(text.as_bytes())];
+        expected.extend(parts.iter().map(|part| Payload::Binary(part)));
+        assert_eq!(payloads(&frames).collect::<Vec<_>>(), expected);
+        let mut socket = FrameSocket::new(Cursor::new(frames.to_vec()));
+        assert!(socket.read(None).unwrap().is_some());
+        for part in &parts {
+            let frame = socket.read(None).unwrap().unwrap();
+            assert_eq!(frame.header().opcode, OpCode::Data(Data::Binary));
+            assert_eq!(frame.payload(), part);
         }
     }
 

@@ -6,6 +6,6 @@ mod frame;
 mod reader;
 mod writer;
 
-pub(crate) use frame::{TextFrame, close_frame};
+pub(crate) use frame::{Payload, TextFrame, close_frame, payloads};
 pub(crate) use reader::Reader;
 pub(super) use writer::Writer;

@@ -1,0 +1,87 @@
+//! Several packets in one body, as long-polling has them (feathers.md §2.1).
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+
+use super::websocket::{Payload, payloads};
+
+/// Takes frames from the front and writes what they carry as one body: as many as have room in `max` bytes, and one at least.
+///
+/// What was encoded once for all websockets is copied here; an attachment becomes text.
+pub(super) fn take(frames: &mut Vec<Bytes>, max: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut n_taken = 0;
+    for frame in &*frames {
+        let before = body.len();
+        payloads(frame).for_each(|payload| push(&mut body, payload));
+        if body.len() > max && n_taken > 0 {
+            body.truncate(before);
+            break;
+        }
+        n_taken += 1;
+    }
+    frames.drain(..n_taken);
+    body
+}
+
+/// Adds a packet to a body.
+pub(super) fn push(body: &mut Vec<u8>, payload: Payload<'_>) {
+    if !body.is_empty() {
+        body.push(SEPARATOR);
+    }
+    match payload {
+        Payload::Text(text) => body.extend_from_slice(text),
+        Payload::Binary(part) => {
+            body.push(b'b');
+            body.extend_from_slice(BASE64.encode(part).as_bytes());
+        }
+    }
+}
+
+/// Cuts the next packet off the text of a body; the rest is `None` behind the last one.
+pub(super) fn next(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(char::from(SEPARATOR)) {
+        Some((packet, rest)) => (packet, Some(rest)),
+        None => (text, None),
+    }
+}
+
+/// U+001E, which no packet has.
+const SEPARATOR: u8 = 0x1e;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::engineio::TextFrame;
+
+    fn frames(texts: &[&str]) -> Vec<Bytes> {
+        texts.iter().map(|text| TextFrame::of(text)).collect()
+    }
+
+    #[test]
+    fn as_many_frames_as_fit_are_taken_and_one_at_least() {
+        let mut waiting = frames(&["2", "4abc", "4defg", "large as it is"]);
+        assert_eq!(take(&mut waiting, 6), b"2\x1e4abc");
+        assert_eq!(take(&mut waiting, 6), b"4defg");
+        assert_eq!(take(&mut waiting, 6), b"large as it is");
+        assert!(waiting.is_empty());
+        assert_eq!(take(&mut waiting, 6), b"");
+    }
+
+    #[test]
+    fn a_packet_and_its_attachments_stay_together() {
+        let mut frame = TextFrame::with_capacity(0);
+        frame.push(b"452-[]");
+        let mut waiting = frames(&["4a"]);
+        waiting.push(frame.finish_with(&[vec![1, 2, 3], vec![]]));
+        assert_eq!(take(&mut waiting, 12), b"4a");
+        assert_eq!(take(&mut waiting, 12), b"452-[]\x1ebAQID\x1eb");
+    }
+
+    #[test]
+    fn a_body_comes_apart_at_its_separators() {
+        assert_eq!(next("40\x1e3\x1e"), ("40", Some("3\x1e")));
+        assert_eq!(next("3\x1e"), ("3", Some("")));
+        assert_eq!(next(""), ("", None));
+    }
+}

@@ -1,0 +1,102 @@
+//! A websocket that a client tries while it still polls.
+//!
+//! The client sends `2probe` and gets `3probe`; then it lets its last poll end and sends `5`. Only after that does anything else
+//! go over the websocket, in either direction, so nothing overtakes what the polls carry.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBuf};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use tungstenite::Message;
+
+use super::socket::UNREAD;
+use super::websocket::{Reader, TextFrame, Writer, close_frame};
+
+/// A websocket and what of it is read and not yet looked at.
+pub(super) struct Probe {
+    pub(super) io: Upgraded,
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+    pub(super) rest: Vec<u8>,
+}
+
+impl Probe {
+    /// Answers the client's probe; `None` when there is none.
+    pub(super) async fn begin(upgrade: OnUpgrade, max_message: usize) -> Option<Self> {
+        let mut probe = Self {
+            io: upgrade.await.ok()?,
+            reader: Reader::new(max_message),
+            writer: Writer::default(),
+            rest: Vec::new(),
+        };
+        let has_probe = probe.hears("2probe").await;
+        if has_probe {
+            probe.writer.push(TextFrame::of("3probe"));
+            let written = poll_fn(|cx| probe.writer.poll_write(&mut probe.io, cx)).await;
+            return written.is_ok().then_some(probe);
+        }
+        probe.close().await;
+        None
+    }
+
+    /// Waits for the client to change over; `None` when it does not.
+    pub(super) async fn confirmed(mut self) -> Option<Self> {
+        if self.hears("5").await {
+            return Some(self);
+        }
+        self.close().await;
+        None
+    }
+
+    /// Waits for the next message and tells whether it is that packet.
+    async fn hears(&mut self, packet: &str) -> bool {
+        loop {
+            match poll_fn(|cx| self.poll_message(cx)).await {
+                Ok(Message::Text(text)) => return text.as_str() == packet,
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                _ => return false,
+            }
+        }
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Message>> {
+        loop {
+            ready!(self.writer.poll_write(&mut self.io, cx))?;
+            if let Some(message) = self.decode()? {
+                return Poll::Ready(Ok(message));
+            }
+            let mut memory = UNREAD;
+            let mut buffer = ReadBuf::uninit(&mut memory);
+            ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.rest.extend_from_slice(buffer.filled());
+        }
+    }
+
+    fn decode(&mut self) -> io::Result<Option<Message>> {
+        let bytes = mem::take(&mut self.rest);
+        let (mut left, mut replies) = (bytes.as_slice(), Vec::new());
+        let message = self.reader.next(&mut left, &mut replies);
+        self.rest = left.to_vec();
+        if !replies.is_empty() {
+            self.writer.push(replies.into());
+        }
+        message.map_err(io::Error::other)
+    }
+
+    /// Says goodbye, within a bound.
+    async fn close(mut self) {
+        self.writer.push(close_frame(None));
+        let goodbye = poll_fn(|cx| self.writer.poll_write(&mut self.io, cx));
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+}
+
+const GOODBYE: Duration = Duration::from_secs(2);

@@ -1,0 +1,92 @@
+// Stock Socket.IO clients on every transport: long-polling, websocket, and the change from one to the other.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+
+import { listen, nextEvent, restClient, socketClient, startFixture, stopStarted, until } from './support.mjs'
+
+const transportOf = ({ socket }) => socket.io.engine.transport.name
+
+const connectionsOf = async ({ url }) => {
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  return Number(/^wingbeat_connections (\d+)$/m.exec(metrics)[1])
+}
+
+let node
+before(async () => { node = await startFixture() })
+after(stopStarted)
+
+for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) describe(transports.join(', then '), () => {
+  let client, other
+  before(async () => {
+    ;[client, other] = await Promise.all([1, 2].map(() => socketClient(node.url, { transports })))
+    await until('the last transport is in use', () => [client, other].every((client) => transportOf(client) === transports.at(-1)))
+  })
+
+  it('calls are answered and events are heard', async () => {
+    const todo = { text: 'é \u001e 🐦', complete: false }
+    const heard = await nextEvent(other, 'todos', 'created', () => client.service('todos').create(todo))
+
+    assert.deepEqual({ ...heard, id: 0 }, { ...todo, id: 0 })
+    await assert.rejects(client.service('todos').get(-1), { name: 'NotFound' })
+  })
+
+  it('many calls at once are all answered', async () => {
+    const ids = Array.from({ length: 200 }, (_, id) => id)
+
+    const answers = await Promise.all(ids.map((id) => client.service('echo').get(id)))
+
+    assert.deepEqual(answers.map(({ id }) => id), ids)
+  })
+
+  it('large data fits', async () => {
+    const text = 'x'.repeat(400_000)
+
+    assert.equal((await client.service('echo').create({ text })).data.text, text)
+  })
+
+  it('binary data comes back as it was, in answers and events', async () => {
+    const files = [Buffer.from([0, 1, 2, 255]), Buffer.alloc(0), Buffer.alloc(70_000, 7)]
+    let answer
+    const heard = await nextEvent(other, 'ev', 'created', async () => { answer = await client.service('ev').create({ files }) })
+
+    for (const got of [answer, heard]) {
+      assert.ok(got.files.every(Buffer.isBuffer))
+      assert.deepEqual(got.files, files)
+    }
+  })
+
+  it('every event comes once and in order to clients that connect while events fly', async () => {
+    const producer = restClient(node.url).service('ev')
+    let n = 0
+    let isOver = false
+    const produce = async () => {
+      while (!isOver) await producer.create(Array.from({ length: 20 }, () => ({ n: n++ })))
+    }
+    const producing = produce()
+    const connect = async () => {
+      const client = await socketClient(node.url, { transports })
+      return { client, heard: listen(client, 'ev', 'created') }
+    }
+    const consumers = await Promise.all(Array.from({ length: 20 }, connect))
+    await until('all use the last transport', () => consumers.every(({ client }) => transportOf(client) === transports.at(-1)))
+    const enough = n + 200
+    await until('some more events were sent', () => n > enough)
+    isOver = true
+    await producing
+
+    await until('all heard the last event', () => consumers.every(({ heard }) => heard.at(-1)?.n === n - 1))
+    for (const { heard } of consumers) {
+      const expected = Array.from({ length: heard.length }, (_, at) => n - heard.length + at)
+      assert.deepEqual(heard.map(({ n }) => n), expected)
+    }
+  })
+
+  it('a client that closes is let go at once', async () => {
+    const before = await connectionsOf(node)
+    const leaving = await socketClient(node.url, { transports })
+    assert.equal(await connectionsOf(node), before + 1)
+    leaving.socket.disconnect()
+
+    await until('it is gone', async () => await connectionsOf(node) === before)
+  })
+})
