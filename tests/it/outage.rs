@@ -69,9 +69,6 @@ async fn no_event_is_lost<B: Broker>(fault: Fault, delivery: Delivery) {
         ..Plan::default()
     };
     plan.options.delivery = delivery;
-    if fault == Fault::BrokerKilled {
-        plan.rate /= B::EASE;
-    }
     let load = Load::start(&plan, &broker.uris(2)).await;
     warm_up().await;
     let what = format!("{fault:?} over {}", B::NAME);

@@ -7,13 +7,13 @@ over_brokers! {
     an_outage_longer_than_the_log_is_told_in_exact_gaps: always, long, long;
 }
 
-/// 500 events a second together, and 100 where the broker needs [ease](Broker::EASE).
+/// 500 events a second together.
 async fn three_kills_within_a_minute_cost_no_event<B: Broker>() {
     let _turn = turn(Size::Whole).await;
     let mut broker = B::start();
     let plan = Plan {
         clients: 10,
-        rate: 167 / B::EASE,
+        rate: 167,
         ..Plan::default()
     };
     let load = Load::start(&plan, &vec![broker.uri(); 3]).await;

@@ -21,10 +21,6 @@ pub(crate) trait Broker: Sized {
     /// were, see there.
     const KEEPS: [usize; 2] = [0, 0];
 
-    /// By how much less happens on the nodes in tests that start it again: a node that is back late holds 1,024 events of
-    /// each other node while it asks for earlier ones, and gives those up when there are more.
-    const EASE: u32 = 1;
-
     fn start() -> Self;
 
     fn port(&self) -> u16;
@@ -111,8 +107,6 @@ impl Broker for RabbitMq {
     const NAME: &str = "RabbitMQ";
     const STAYS: &[&str] = &["exchange feathers-sync", "exchange feathers-sync.wb"];
     const KEEPS: [usize; 2] = [1, 4];
-    /// Its start takes ten seconds and more.
-    const EASE: u32 = 5;
 
     as_before!(RabbitMq);
 
