@@ -6,6 +6,14 @@ import { listen, nextEvent, restClient, socketClient, startFixture, startNats, s
 
 const EVENTS = 1000
 const NODES = ['A', 'B', 'node']
+const METHODS = {
+  created: (service, from, n) => service.create({ from, n }),
+  updated: (service, from, n, id) => service.update(id, { from, n }),
+  patched: (service, from, n, id) => service.patch(id, { more: n }),
+  removed: (service, from, n, id) => service.remove(id)
+}
+
+const ALL = EVENTS * NODES.length * Object.keys(METHODS).length
 
 const CLUSTERS = [
   { name: 'Redis and JSON', start: startRedis, codec: 'json' },
@@ -32,22 +40,25 @@ function suite ({ start, codec, inAnyOrder = [] }) {
     const connected = await Promise.all([...fixtures, peer].map(({ url }) => socketClient(url)))
     clients = Object.fromEntries(NODES.map((name, index) => [name, connected[index]]))
     // One list per client for the whole suite: a late copy of an early event is found at the end.
-    messages = connected.map((client) => listen(client, 'messages', 'created'))
+    messages = connected.map(listenToAll)
   })
   after(stopStarted)
 
-  it(`${EVENTS} events of each are heard once and in their order everywhere`, async (t) => {
+  it(`${EVENTS} events of each and of each method are heard once and in their order everywhere`, { timeout: 120_000 }, async (t) => {
     const services = [restClient(fixtures[0].url), clients.B, clients.node].map((client) => client.service('messages'))
-    const createAll = async (service, from) => {
-      for (let n = 0; n < EVENTS; n++) await service.create({ from, n })
+    const callAll = async (service, from) => {
+      const ids = []
+      for (const call of Object.values(METHODS)) {
+        for (let n = 0; n < EVENTS; n++) ids[n] = (await call(service, from, n, ids[n])).id
+      }
     }
     const started = performance.now()
 
-    await Promise.all(NODES.map((from, index) => createAll(services[index], from)))
+    await Promise.all(NODES.map((from, index) => callAll(services[index], from)))
 
     const counts = () => messages.map((events) => events.length)
-    await until('everybody heard everything', () => counts().every((count) => count >= 3 * EVENTS), { ms: 30_000, describe: () => counts().join(', ') })
-    t.diagnostic(`${3 * EVENTS} events to 3 clients in ${Math.round(performance.now() - started)} ms`)
+    await until('everybody heard everything', () => counts().every((count) => count >= ALL), { ms: 30_000, describe: () => counts().join(', ') })
+    t.diagnostic(`${ALL} events to 3 clients in ${Math.round(performance.now() - started)} ms`)
     assertOnceAndInOrder(messages, inAnyOrder)
   })
 
@@ -105,7 +116,7 @@ function suite ({ start, codec, inAnyOrder = [] }) {
 
   it('the elements of a bulk create arrive one by one on the other side', async () => {
     for (const [from, to] of [['A', 'node'], ['node', 'A']]) {
-      const heard = messages[NODES.indexOf(to)]
+      const heard = listen(clients[to], 'messages', 'created')
       const isOfBulk = ({ bulk }) => bulk === from
 
       const created = await clients[from].service('messages').create([0, 1, 2, 3].map((n) => ({ bulk: from, n })))
@@ -172,13 +183,21 @@ function suite ({ start, codec, inAnyOrder = [] }) {
   })
 }
 
+function listenToAll (client) {
+  const heard = []
+  for (const event of Object.keys(METHODS)) {
+    client.service('messages').on(event, ({ from, n }) => NODES.includes(from) && heard.push({ from, text: `${event} ${n}` }))
+  }
+  return heard
+}
+
 function assertOnceAndInOrder (heard, inAnyOrder) {
-  const inOrder = Array.from({ length: EVENTS }, (_, n) => n)
+  const inOrder = Object.keys(METHODS).flatMap((event) => Array.from({ length: EVENTS }, (_, n) => `${event} ${n}`))
   for (const [index, events] of heard.entries()) {
     for (const from of NODES) {
-      const numbers = events.filter((event) => event.from === from).map(({ n }) => n)
-      if (inAnyOrder.includes(from)) numbers.sort((a, b) => a - b)
-      assert.deepEqual(numbers, inOrder, `what the client of ${NODES[index]} heard of ${from}`)
+      const texts = events.filter((event) => event.from === from).map(({ text }) => text)
+      const [came, made] = inAnyOrder.includes(from) ? [texts.sort(), [...inOrder].sort()] : [texts, inOrder]
+      assert.deepEqual(came, made, `what the client of ${NODES[index]} heard of ${from}`)
     }
   }
 }
