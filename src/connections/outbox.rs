@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct OutboxLimits {
-    /// Bytes that may wait; 1 MiB by default.
+    /// Bytes that may wait in front of a new frame, whose own size does not count; 1 MiB by default.
     pub bytes: usize,
     /// Frames that may wait; 1,024 by default.
     pub frames: usize,
@@ -150,10 +150,12 @@ impl Outbox {
 
     /// Applies the policy when the limits are passed; false when that closed the connection.
     ///
-    /// A frame that waits alone always fits: the answer to a large `find` is no sign of a slow client.
+    /// The newest frame fits whatever its size: the answer to a large `find`, or to the `create` of a large record whose
+    /// event waits, is no sign of a slow client.
     fn make_fit(&self, state: &mut State) -> bool {
+        let newest = state.frames.back().map_or(0, Bytes::len);
         while state.frames.len() > 1
-            && (state.bytes > self.limits.bytes || state.frames.len() > self.limits.frames)
+            && (state.bytes - newest > self.limits.bytes || state.frames.len() > self.limits.frames)
         {
             match self.limits.policy {
                 SlowPolicy::Close => {
@@ -266,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn one_frame_fits_whatever_its_size() {
+    fn the_newest_frame_fits_whatever_its_size() {
         let outbox = Outbox::new(OutboxLimits {
-            bytes: 3,
+            bytes: 5,
             ..OutboxLimits::default()
         });
-        assert!(outbox.push("large".into()));
-        assert_eq!(drain(&outbox).1, ["large"]);
-        assert!(outbox.push("large".into()));
+        assert!(outbox.push("very large".into()));
+        assert_eq!(drain(&outbox).1, ["very large"]);
+        assert!(outbox.push("event".into()) && outbox.push("the answer behind it".into()));
         assert!(!outbox.push("more".into()));
     }
 

@@ -39,7 +39,7 @@ for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])
   })
 
   it('large data fits', async () => {
-    const text = 'x'.repeat(400_000)
+    const text = 'x'.repeat(900_000)
 
     assert.equal((await client.service('echo').create({ text })).data.text, text)
   })
