@@ -10,7 +10,7 @@ import { example } from './support.mjs'
 const express = createRequire(import.meta.url)('express/lib/utils.js').compileQueryParser('extended')
 
 const STRINGS = 100_000
-const SEED = Number(process.env.WINGBEAT_QUERY_SEED ?? Date.now() % 2 ** 32)
+const SEED = Number(process.env.WINGBEAT_QUERY_SEED ?? 1)
 
 describe('the query strings of Express', () => {
   it(`are read alike, ${STRINGS} of seed ${SEED} and some long ones`, { timeout: 120_000 }, async () => {

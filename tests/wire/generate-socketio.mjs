@@ -6,7 +6,7 @@
 // websocket's close code, or null if the server left it open. Session ids are replaced by `S`.
 //
 // Left out, since wingbeat differs on purpose: `41` and `1`, after which it closes the transport; ids that are neither
-// numbers nor strings, and missing ones of `get`, which it refuses; halves of surrogate pairs, which it replaces; spaces
+// numbers nor strings, and missing ones, which it refuses; halves of surrogate pairs, which it replaces; spaces
 // among the digits of an ack id, which it takes for malformed. What waits for attachments is left out as well.
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -50,8 +50,8 @@ const calls = [
   ['create', 'echo', false], ['create', 'echo', ''], ['create', 'echo', [], {}], ['create', 'echo', {}, {}],
   ['create', 'echo', { a: [1, { b: null }] }, { q: 1 }], ['create', 'echo', 'text', {}], ['create', 'echo', { a: 1 }, {}, {}],
   ['update', 'echo', 1, { a: 1 }, {}], ['update', 'echo', null, { a: 1 }, {}], ['update', 'echo', 1], ['update', 'echo', 1, {}, {}, {}],
-  ['patch', 'echo', 1, { a: 1 }, { q: 1 }], ['patch', 'echo', null, { a: 1 }, {}], ['patch', 'echo'], ['patch', 'echo', 1, {}, {}, null],
-  ['remove', 'echo', 1, {}], ['remove', 'echo', null, {}], ['remove', 'echo'], ['remove', 'echo', 1, {}, {}],
+  ['patch', 'echo', 1, { a: 1 }, { q: 1 }], ['patch', 'echo', null, { a: 1 }, {}], ['patch', 'echo', 1], ['patch', 'echo', 1, {}, {}, null],
+  ['remove', 'echo', 1, {}], ['remove', 'echo', null, {}], ['remove', 'echo', 1], ['remove', 'echo', 1, {}, {}],
   ['custom', 'echo', { a: 1 }, { q: 1 }], ['custom', 'echo'], ['custom', 'echo', 1, 2, 3], ['custom', 'messages', {}, {}],
   ['create', 'reading', {}, {}], ['hidden', 'echo', {}, {}], ['create', 'messages', { text: 'hé \u{1F600} "\\', n: 1 }, {}],
   ['create', 'messages', { text: 'two' }, {}], ['create', 'messages', [{ a: 1 }, { a: 2 }], {}], ['find', 'messages', {}], ['get', 'messages', 0, {}],
@@ -75,8 +75,8 @@ const echo = () => ({
   async get (id, params) { return seen('get', { id }, params) },
   async create (data = null, params) { return seen('create', { data }, params) },
   async update (id, data = null, params) { return seen('update', { id, data }, params) },
-  async patch (id = null, data = null, params) { return seen('patch', { id, data }, params) },
-  async remove (id = null, params) { return seen('remove', { id }, params) },
+  async patch (id, data = null, params) { return seen('patch', { id, data }, params) },
+  async remove (id, params) { return seen('remove', { id }, params) },
   async custom (data = null, params) { return seen('custom', { data }, params) }
 })
 

@@ -30,6 +30,9 @@ fn explain(error: &serde_json::Error, text: &str) -> String {
     if is("EOF while parsing an object") && text.trim_end().ends_with('{') {
         return at("Expected property name or '}' in JSON", text, text.len());
     }
+    if let Some(words) = unfinished_number(&reason, text, place(error, text)) {
+        return words;
+    }
     if error.is_eof() {
         return "Unexpected end of JSON input".to_owned();
     }
@@ -46,6 +49,23 @@ fn explain(error: &serde_json::Error, text: &str) -> String {
         Some((_, words)) => at(words, text, place),
         None => unexpected_token(text, place),
     }
+}
+
+/// Says what a number lacks, or that it begins with a zero.
+fn unfinished_number(reason: &str, text: &str, place: usize) -> Option<String> {
+    let is_cut = reason.starts_with("EOF while parsing a value");
+    let place = if is_cut { text.len() } else { place };
+    let words = match text.as_bytes().get(..place)? {
+        _ if !is_cut && !reason.starts_with("invalid number") => return None,
+        [.., b'.'] => "Unterminated fractional number in JSON",
+        [.., b'e' | b'E'] | [.., b'e' | b'E', b'+' | b'-'] => {
+            "Exponent part is missing a number in JSON"
+        }
+        [.., b'-'] => "No number after minus sign in JSON",
+        _ if is_cut => return None,
+        _ => "Unexpected number in JSON",
+    };
+    Some(at(words, text, place))
 }
 
 /// Returns the offset of the character that an error is about.
@@ -119,6 +139,8 @@ const WORDS: &[(&str, &str)] = &[
         "Unexpected non-whitespace character after JSON",
     ),
     ("invalid escape", "Bad escaped character in JSON"),
+    // To V8 it is infinite.
+    ("number out of range", "Number out of range in JSON"),
     (
         "control character",
         "Bad control character in string literal in JSON",
@@ -170,6 +192,14 @@ null => Unexpected token 'n', "null" is not valid JSON
 {"a":1} x => Unexpected non-whitespace character after JSON at position 8
 ["a\nb"] => Bad control character in string literal in JSON at position 3
 ["a\x"] => Bad escaped character in JSON at position 4
+{"a":01} => Unexpected number in JSON at position 6
+[-01] => Unexpected number in JSON at position 3
+[-] => No number after minus sign in JSON at position 2
+[- => No number after minus sign in JSON at position 2
+[1.e5] => Unterminated fractional number in JSON at position 3
+[1. => Unterminated fractional number in JSON at position 3
+[1e+] => Exponent part is missing a number in JSON at position 4
+[1e => Exponent part is missing a number in JSON at position 3
 {"a":tru} => Unexpected token '}', "{"a":tru}" is not valid JSON
 {"ü€😀":x} => Unexpected token 'x', "{"ü€😀":x}" is not valid JSON
 [\n 1,\n } => Unexpected token '}', "[\n 1,\n }" is not valid JSON

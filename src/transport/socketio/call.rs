@@ -77,6 +77,11 @@ fn fill(call: &mut Call, mut arguments: Arguments) -> Result<Map<String, Value>>
             call.method
         )));
     }
+    // `null` means all records; nobody is to mean those by leaving the id out.
+    if has_id && arguments.len() == 0 {
+        let message = format!("id for '{}' can not be undefined", call.method);
+        return Err(Error::bad_request(message));
+    }
     let mut next = |is_taken: bool| {
         is_taken
             .then(|| arguments.next())

@@ -61,7 +61,7 @@ async fn methods_that_read_have_an_id_and_a_query() {
             json!([7, query]),
             json!({ "id": 7, "query": query }),
         ),
-        ("remove", json!([]), json!({ "id": null, "query": {} })),
+        ("remove", json!([null]), json!({ "id": null, "query": {} })),
     ])
     .await;
 }
@@ -88,7 +88,7 @@ async fn methods_that_write_have_data_too() {
         ),
         (
             "patch",
-            json!([]),
+            json!([null]),
             json!({ "id": null, "data": null, "query": {} }),
         ),
         (
@@ -189,6 +189,18 @@ async fn more_arguments_than_a_method_has_are_refused() {
     }
     let id = client.call("get", "echo", json!([{ "a": 1 }])).await;
     assert_eq!(id.unwrap_err()["name"], "BadRequest");
+}
+
+#[tokio::test]
+async fn an_id_that_is_left_out_does_not_mean_all_records() {
+    let (_node, mut client) = connected().await;
+    for method in ["get", "update", "patch", "remove"] {
+        let message = format!("id for '{method}' can not be undefined");
+        assert_eq!(
+            client.call(method, "echo", json!([])).await,
+            error("BadRequest", 400, "bad-request", &message)
+        );
+    }
 }
 
 #[tokio::test]
