@@ -1,6 +1,7 @@
 //! The core by itself, and three cores against a model of a broker, in virtual time.
 
 mod closing;
+mod crowded;
 mod diverged;
 mod hostile;
 mod identity;
