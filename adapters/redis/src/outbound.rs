@@ -190,5 +190,6 @@ impl fmt::Debug for RedisOutbound {
 
 /// Above the supervisor's own deadline for a publish, so that it decides first where there is one.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-const CHUNK: usize = 64;
+/// As many as the node above puts into a batch: every further pipeline costs a round trip and its wake-ups.
+const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 1024 * 1024;

@@ -25,7 +25,7 @@ async fn clause_02_a_thousand_in_batches_of_all_sizes_arrive_in_order_on_every_l
     let payloads: Vec<Bytes> = (0..1_000).map(|n| Bytes::from(format!("{n}"))).collect();
 
     let mut rest = &payloads[..];
-    for size in [1, 63, 64, 65, 0, 200].into_iter().cycle() {
+    for size in [1, 255, 256, 257, 0, 200].into_iter().cycle() {
         let (batch, later) = rest.split_at(size.min(rest.len()));
         let report = sender.outbound.publish(Lane::Events, batch).await.unwrap();
         assert!(report.failed.is_empty());
