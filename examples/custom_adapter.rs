@@ -64,7 +64,7 @@ async fn two_nodes(uri: &str) -> Result<[String; 2], Box<dyn Error>> {
     ];
     for app in &nodes {
         let greeting = json!({ "text": format!("hello from {}", app.name()) });
-        app.service("messages").create(greeting).await?;
+        app.service_at("messages").create(greeting).await?;
     }
     let mut lines = [String::new(), String::new()];
     for line in &mut lines {
@@ -91,7 +91,7 @@ async fn node(name: &str, uri: &str, heard: mpsc::Sender<String>) -> Result<App,
         .sync_uri(uri)
         .build()?;
     let name = name.to_owned();
-    app.service("messages").on_any("created", move |event| {
+    app.service_at("messages").on_any("created", move |event| {
         if matches!(event.origin(), Origin::Node { .. }) {
             let text = &event.data().value()["text"];
             // It fails only when nobody asks any more.

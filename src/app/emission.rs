@@ -21,7 +21,7 @@ impl App {
         let Some(name) = context
             .event
             .as_ref()
-            .filter(|name| is_automatic(entry, name))
+            .filter(|name| is_automatic(entry, name) && self.is_heard(entry, name))
         else {
             return;
         };
@@ -36,9 +36,23 @@ impl App {
         self.0.sync.emit(elements(context).map(emission)).await;
     }
 
+    /// Tells whether anybody might hear an event: another node, a listener, or a client.
+    fn is_heard(&self, entry: &Entry, name: &str) -> bool {
+        let app = &self.0;
+        let is_published =
+            || entry.publishes(name) && entry.publishers.has_publisher(&app.publishers, name);
+        app.sync.is_linked() || app.listeners.hear(entry.place, name) || is_published()
+    }
+
     /// Sends an event without a call; arrays go out as one event (§3.3).
-    pub(super) fn emit_by_hand(&self, entry: &Arc<Entry>, name: &str, data: Value) {
-        let public = redacted(entry, &data);
+    ///
+    /// The value itself stays here: to be freed by the thread that dispatches would cost more than what it saves a
+    /// listener that looks.
+    pub(super) fn emit_by_hand(&self, entry: &Arc<Entry>, name: &str, data: &Value) {
+        if !self.is_heard(entry, name) {
+            return;
+        }
+        let public = redacted(entry, data);
         let data = Json::from(data);
         let public = public.unwrap_or_else(|| data.clone());
         let is_synced = is_synced(entry, name);

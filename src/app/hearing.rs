@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{App, AppHandle};
-use crate::event::{Event, Origin, Scope};
+use crate::event::{Event, Listener, Origin, Scope};
 use crate::service::ServiceHandle;
 use crate::sync::Gap;
 use crate::trace;
@@ -65,18 +65,26 @@ impl ServiceHandle {
     /// Listeners run in the order of events, one at a time, before clients get the event: what takes long belongs into a
     /// task. A panic is caught, logged and counted.
     pub fn on_local(&self, event: &str, listener: impl Fn(&Event) + Send + Sync + 'static) {
-        self.listen(event, Scope::Local, Arc::new(listener));
+        self.listen(event, Scope::Local, untyped(listener));
     }
 
     /// Adds a listener for events of every node; [`Event::origin`] says which.
     pub fn on_any(&self, event: &str, listener: impl Fn(&Event) + Send + Sync + 'static) {
-        self.listen(event, Scope::Any, Arc::new(listener));
+        self.listen(event, Scope::Any, untyped(listener));
     }
 
     /// Adds a listener for events of this node, as [`on_local`](Self::on_local).
     pub fn on(&self, event: &str, listener: impl Fn(&Event) + Send + Sync + 'static) {
         self.on_local(event, listener);
     }
+}
+
+/// Every event fits a listener that reads it by itself.
+fn untyped(listener: impl Fn(&Event) + Send + Sync + 'static) -> Listener {
+    Arc::new(move |event| {
+        listener(event);
+        Ok(())
+    })
 }
 
 fn hear(handle: &AppHandle, event: &Event) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::{Event, Origin};
+use crate::json::shape::Misfit;
 
 /// Which events a listener hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,8 @@ pub enum Scope {
     Any,
 }
 
-type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+/// Fails when the event's data does not fit the type that the listener wants.
+pub(crate) type Listener = Arc<dyn Fn(&Event) -> Result<(), Misfit> + Send + Sync>;
 /// By the name of the event. A service has few events with listeners, which are found sooner one by one than by a hash.
 type OfService = Vec<(Arc<str>, Arc<Vec<(Scope, Listener)>>)>;
 
@@ -27,6 +29,7 @@ type OfService = Vec<(Arc<str>, Arc<Vec<(Scope, Listener)>>)>;
 pub(crate) struct Listeners {
     table: RwLock<Vec<OfService>>,
     panics: AtomicU64,
+    misfits: AtomicU64,
 }
 
 impl Listeners {
@@ -44,9 +47,9 @@ impl Listeners {
 
     /// Calls every listener of the event, in the order in which they were added.
     ///
-    /// A panic is caught, logged and counted; the others still hear the event.
+    /// A panic, and data that does not fit the listener, is logged and counted; the others still hear the event.
     pub(crate) fn notify(&self, event: &Event) {
-        let Some(listeners) = self.find(event) else {
+        let Some(listeners) = self.find(event.place(), event.name()) else {
             return;
         };
         let is_local = *event.origin() == Origin::Local;
@@ -58,10 +61,15 @@ impl Listeners {
         }
     }
 
-    fn find(&self, event: &Event) -> Option<Arc<Vec<(Scope, Listener)>>> {
+    /// Tells whether an event of the service at a place has listeners.
+    pub(crate) fn hear(&self, place: usize, event: &str) -> bool {
+        self.find(place, event).is_some()
+    }
+
+    fn find(&self, place: usize, event: &str) -> Option<Arc<Vec<(Scope, Listener)>>> {
         let table = self.table.read();
-        let mut of_service = table.get(event.place())?.iter();
-        let (_, listeners) = of_service.find(|(name, _)| **name == *event.name())?;
+        let mut of_service = table.get(place)?.iter();
+        let (_, listeners) = of_service.find(|(name, _)| **name == *event)?;
         Some(Arc::clone(listeners))
     }
 
@@ -69,14 +77,22 @@ impl Listeners {
         self.panics.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn misfits(&self) -> u64 {
+        self.misfits.load(Ordering::Relaxed)
+    }
+
     fn call(&self, listener: &Listener, event: &Event) {
-        if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
-            self.panics.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(
-                path = event.path(),
-                event = event.name(),
-                "a listener panicked"
-            );
+        let (path, name) = (event.path(), event.name());
+        match catch_unwind(AssertUnwindSafe(|| listener(event))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                self.misfits.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(path, event = name, %error, "an event does not fit its listener");
+            }
+            Err(_) => {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(path, event = name, "a listener panicked");
+            }
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 pub use context::EventContext;
 pub use json::Json;
-pub(crate) use listeners::Listeners;
 pub use listeners::Scope;
+pub(crate) use listeners::{Listener, Listeners};
 
 use crate::sync::NodeId;
 use crate::trace::TraceContext;

@@ -134,7 +134,7 @@ impl Node {
             return;
         };
         let start = Instant::now();
-        let (shared, rooms) = (app.service(SHARED), app.service(ROOMS));
+        let (shared, rooms) = (app.service_at(SHARED), app.service_at(ROOMS));
         let outcome = match what {
             What::Create => shared.create(self.tag(what)).await.map(drop),
             What::Bulk(n) => {
@@ -204,7 +204,7 @@ impl Node {
     }
 
     async fn is_empty(&self, app: &App) -> bool {
-        let found = app.service(SHARED).find().await;
+        let found = app.service_at(SHARED).find().await;
         found.is_ok_and(|found| found.as_array().is_none_or(Vec::is_empty))
     }
 
@@ -243,7 +243,7 @@ fn listen(app: &App, index: usize) -> Arc<Mutex<Heard>> {
     for path in [SHARED, ROOMS] {
         for name in ["created", "patched", "typing"] {
             let heard = Arc::clone(&heard);
-            app.service(path)
+            app.service_at(path)
                 .on_any(name, move |event| heard.lock().note(index, event));
         }
     }

@@ -285,6 +285,11 @@ impl Sync {
         }
     }
 
+    /// Tells whether the app has sync, whatever its status.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked.is_some()
+    }
+
     /// Sends events without waiting; without sync it returns the position of the last one in the queue to own clients.
     pub(crate) fn emit_now(&self, emissions: impl IntoIterator<Item = Emission>) -> Option<u64> {
         let emissions = emissions.into_iter();

@@ -62,15 +62,15 @@ async fn the_events_lane_has_only_what_node_processes_know() {
     let seen = observer(&broker).await;
     let app = app(&broker).build().unwrap();
     within(app.sync().ready()).await.unwrap();
-    app.service("messages")
+    app.service_at("messages")
         .create(json!({ "text": "hi" }))
         .await
         .unwrap();
-    app.service("rooms")
+    app.service_at("rooms")
         .create(json!({ "name": "hall" }))
         .await
         .unwrap();
-    app.service("rooms")
+    app.service_at("rooms")
         .emit("typing", json!({ "user": 1 }))
         .unwrap();
     eventually("the bus has all three", || events(&seen) == 3).await;
@@ -107,7 +107,7 @@ async fn headers_queries_and_properties_never_leave() {
         .properties
         .insert("user".to_owned(), json!({ "password": "planted" }));
     for path in ["messages", "rooms"] {
-        app.service(path)
+        app.service_at(path)
             .create(json!({ "text": "hi" }))
             .params(params.clone())
             .await
@@ -135,7 +135,7 @@ async fn a_trace_travels_in_wb_and_adds_nothing_else() {
     }
     for params in [Params::default(), traced] {
         let data = json!({ "id": 7 });
-        let messages = app.service("messages");
+        let messages = app.service_at("messages");
         messages.create(data).params(params).await.unwrap();
         messages.remove(7).await.unwrap();
     }
@@ -171,7 +171,7 @@ async fn named_context_leaves_and_publishers_see_it_everywhere() {
     within(app.sync().ready()).await.unwrap();
     let mut params = Params::default();
     params.properties.insert("tenant".to_owned(), "acme".into());
-    app.service("messages")
+    app.service_at("messages")
         .create(json!({}))
         .params(params)
         .await
@@ -199,7 +199,7 @@ async fn a_bulk_create_costs_the_broker_what_its_items_weigh() {
         let items: Value = (0..1_000)
             .map(|n| json!({ "n": n, "text": "x".repeat(180) }))
             .collect();
-        app.service(path).create(items).await.unwrap();
+        app.service_at(path).create(items).await.unwrap();
         eventually("the bus has all items", || events(&seen) == 1_000).await;
         let bytes: usize = seen.lock().iter().map(|(_, payload)| payload.len()).sum();
         assert!(bytes < 1_000_000, "{path}: {bytes} bytes");

@@ -54,7 +54,7 @@ fn node(broker: &MemoryBroker, codec: &Codec) -> Node {
     let heard = Arc::new(Mutex::new(Vec::new()));
     for path in ["messages", "rooms"] {
         let heard = Arc::clone(&heard);
-        app.service(path).on_any("created", move |event| {
+        app.service_at(path).on_any("created", move |event| {
             heard.lock().push(event.data().value().clone());
         });
     }
@@ -67,7 +67,7 @@ async fn ready(node: Node) -> Node {
 }
 
 async fn create(node: &Node, path: &str, data: Value) -> Value {
-    node.app.service(path).create(data).await.unwrap()
+    node.app.service_at(path).create(data).await.unwrap()
 }
 
 fn codecs() -> Vec<Codec> {
@@ -163,7 +163,7 @@ async fn a_date_of_a_node_process_is_one_for_listeners_and_its_iso_string_for_cl
     let typed = Arc::new(Mutex::new(None));
     let noted = Arc::clone(&typed);
     node.app
-        .service("messages")
+        .service_at("messages")
         .on_any("created", move |event| {
             *noted.lock() = event.data().bson();
         });

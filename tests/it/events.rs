@@ -41,7 +41,8 @@ fn listen(app: &App, path: &str) -> Heard {
         "created", "updated", "patched", "removed", "typing", "other",
     ] {
         let noting = heard.clone();
-        app.service(path).on(event, move |event| noting.note(event));
+        app.service_at(path)
+            .on(event, move |event| noting.note(event));
     }
     heard
 }
@@ -63,7 +64,7 @@ fn pair(name: &str, data: Value) -> (String, Value) {
 #[tokio::test]
 async fn each_changing_method_has_its_event_and_the_others_have_none() {
     let (app, heard) = with(Memory::new());
-    let things = app.service("things");
+    let things = app.service_at("things");
     things.create(json!({ "n": 1 })).await.unwrap();
     assert_eq!(heard.take(), [pair("created", json!({ "n": 1, "id": 0 }))]);
     things.update(0, json!({ "n": 2 })).await.unwrap();
@@ -83,7 +84,7 @@ async fn each_changing_method_has_its_event_and_the_others_have_none() {
 #[tokio::test]
 async fn custom_methods_have_no_event() {
     let (app, heard) = with(Returns);
-    let custom = app.service("things").method("custom");
+    let custom = app.service_at("things").method("custom");
     custom.data(json!({ "v": "1" })).await.unwrap();
     assert_eq!(heard.take(), []);
 }
@@ -91,7 +92,7 @@ async fn custom_methods_have_no_event() {
 #[tokio::test]
 async fn an_array_is_one_event_for_each_element() {
     let (app, heard) = with(Returns);
-    let things = app.service("things");
+    let things = app.service_at("things");
     let lead_to = [
         (
             "[{\"a\":1},{\"a\":2},3]",
@@ -121,7 +122,7 @@ async fn hooks_rename_suppress_and_add_events() {
         Box::pin(async { Ok(()) })
     });
     let (app, heard) = with(renaming);
-    let things = app.service("things");
+    let things = app.service_at("things");
     let query = |event: Value| serde_json::Map::from_iter([("event".to_owned(), event)]);
     things
         .create(json!({ "v": "1" }))
@@ -150,7 +151,7 @@ async fn failures_have_no_event_unless_a_hook_rescues_them() {
         Box::pin(async { Ok(()) })
     });
     let (app, heard) = with(instead);
-    let things = app.service("things");
+    let things = app.service_at("things");
     assert!(things.patch(99, json!({})).await.is_err());
     assert_eq!(heard.take(), []);
     things.remove(99).await.unwrap();
@@ -162,7 +163,7 @@ async fn failures_have_no_event_unless_a_hook_rescues_them() {
 #[tokio::test]
 async fn custom_events_are_sent_by_hand_and_only_so() {
     let (app, heard) = with(Registration::new(Memory::new()).events(["typing", "created"]));
-    let things = app.service("things");
+    let things = app.service_at("things");
     things.create(json!({})).await.unwrap();
     things.emit("typing", json!([1, 2])).unwrap();
     things.emit("created", json!(null)).unwrap();
@@ -176,7 +177,7 @@ async fn custom_events_are_sent_by_hand_and_only_so() {
     );
     assert_eq!(things.emit("error", json!(1)).unwrap_err().code(), 400);
     assert_eq!(
-        app.service("nowhere")
+        app.service_at("nowhere")
             .emit("typing", json!(1))
             .unwrap_err()
             .code(),
@@ -192,18 +193,19 @@ async fn an_event_tells_what_it_is_of() {
         .unwrap();
     let seen = Arc::new(Mutex::new(None));
     let seeing = Arc::clone(&seen);
-    app.service("org/:orgId/items").on("patched", move |event| {
-        let context = event.context().expect("a call is behind it");
-        let id = context.id().cloned();
-        let of = (
-            event.path().to_owned(),
-            context.method().map(str::to_owned),
-            id,
-        );
-        assert_eq!(*event.origin(), Origin::Local);
-        *seeing.lock() = Some(of);
-    });
-    let called = app.service("org/7/items");
+    app.service_at("org/:orgId/items")
+        .on("patched", move |event| {
+            let context = event.context().expect("a call is behind it");
+            let id = context.id().cloned();
+            let of = (
+                event.path().to_owned(),
+                context.method().map(str::to_owned),
+                id,
+            );
+            assert_eq!(*event.origin(), Origin::Local);
+            *seeing.lock() = Some(of);
+        });
+    let called = app.service_at("org/7/items");
     called.create(json!({})).await.unwrap();
     called.patch("0", json!({ "a": 1 })).await.unwrap();
     let expected = (
@@ -220,11 +222,11 @@ async fn a_listener_that_panics_harms_nobody() {
         .service("things", Memory::new())
         .build()
         .unwrap();
-    app.service("things")
+    app.service_at("things")
         .on("created", |_| panic!("on purpose"));
     let heard = listen(&app, "things");
     for _ in 0..2 {
-        app.service("things").create(json!({})).await.unwrap();
+        app.service_at("things").create(json!({})).await.unwrap();
     }
     assert_eq!(heard.names(), ["created", "created"]);
 }
@@ -254,7 +256,7 @@ async fn on_local_hears_this_node_and_on_any_hears_all() {
     let nodes = cluster(2, |_| App::builder().service("things", Memory::new())).await;
     let heard = Arc::new(Mutex::new(Vec::new()));
     for (number, node) in nodes.iter().enumerate() {
-        let things = node.app.service("things");
+        let things = node.app.service_at("things");
         let (local, any) = (Arc::clone(&heard), Arc::clone(&heard));
         things.on_local("created", move |_| {
             local.lock().push(format!("{number} local"))
@@ -325,8 +327,11 @@ async fn the_most_specific_publisher_is_asked_and_no_other() {
         .build()
         .unwrap();
     for path in ["both", "own", "none"] {
-        app.service(path).create(json!({ "v": "1" })).await.unwrap();
-        app.service(path)
+        app.service_at(path)
+            .create(json!({ "v": "1" }))
+            .await
+            .unwrap();
+        app.service_at(path)
             .update("x", json!({ "v": "2" }))
             .await
             .unwrap();
@@ -357,7 +362,7 @@ async fn publishers_are_asked_once_per_element_with_what_clients_get() {
         .build()
         .unwrap();
     let heard = listen(&app, "things");
-    let things = app.service("things");
+    let things = app.service_at("things");
     let list = "[{\"secret\":1},{\"secret\":2}]";
     things
         .create(json!({ "v": list, "dispatch": [{ "a": 1 }, { "a": 2 }] }))
@@ -398,13 +403,13 @@ async fn only_published_events_reach_publishers() {
         .build()
         .unwrap();
     let heard = listen(&app, "typing");
-    app.service("typing").emit("other", json!(1)).unwrap();
-    app.service("typing").emit("typing", json!(2)).unwrap();
-    app.service("few")
+    app.service_at("typing").emit("other", json!(1)).unwrap();
+    app.service_at("typing").emit("typing", json!(2)).unwrap();
+    app.service_at("few")
         .create(json!({ "v": "3" }))
         .await
         .unwrap();
-    app.service("few").emit("removed", json!(4)).unwrap();
+    app.service_at("few").emit("removed", json!(4)).unwrap();
     eventually("the publisher is asked twice", || asked.lock().len() == 2).await;
     assert_eq!(*asked.lock(), ["app: typing 2", "app: removed 4"]);
     assert_eq!(heard.names(), ["other", "typing"]);

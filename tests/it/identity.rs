@@ -44,7 +44,7 @@ async fn hello(link: &mut Link) -> Value {
 }
 
 async fn create(app: &App, text: &str) {
-    let messages = app.service("messages");
+    let messages = app.service_at("messages");
     messages.create(json!({ "text": text })).await.unwrap();
 }
 

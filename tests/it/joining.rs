@@ -184,7 +184,7 @@ async fn eight_nodes_that_join_at_once_hear_each_other<B: Broker>() {
 }
 
 async fn create(app: &App, n: u64) {
-    app.service("messages")
+    app.service_at("messages")
         .create(json!({ "n": n }))
         .await
         .unwrap();

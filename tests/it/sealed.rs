@@ -36,7 +36,7 @@ async fn start(builder: AppBuilder, name: &str, secret: Option<&str>) -> Sealed 
     let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
     for path in ["messages", "rooms"] {
         let heard = Arc::clone(&heard);
-        app.service(path).on_any("created", move |event| {
+        app.service_at(path).on_any("created", move |event| {
             heard.lock().push(event.data().value()["text"].clone());
         });
     }
@@ -47,7 +47,7 @@ async fn start(builder: AppBuilder, name: &str, secret: Option<&str>) -> Sealed 
 impl Sealed {
     async fn create(&self, path: &str, text: &str) {
         let data = json!({ "text": text });
-        self.app.service(path).create(data).await.unwrap();
+        self.app.service_at(path).create(data).await.unwrap();
     }
 
     /// Waits until it has heard as many events as there are texts; they may come from several nodes.

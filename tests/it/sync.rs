@@ -33,7 +33,7 @@ async fn node(builder: AppBuilder) -> Node {
     let heard = Heard::default();
     for event in ["created", "updated", "patched", "removed", "typing"] {
         let heard = Arc::clone(&heard);
-        app.service("messages").on_any(event, move |event| {
+        app.service_at("messages").on_any(event, move |event| {
             let origin = match event.origin() {
                 Origin::Local => "local".to_owned(),
                 Origin::Node { name, .. } => name.to_string(),
@@ -77,7 +77,7 @@ impl Node {
 async fn an_event_of_one_node_is_heard_once_on_each_with_its_origin() {
     let (a, b) = pair(&MemoryBroker::new()).await;
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": "hi" }))
         .await
         .unwrap();
@@ -95,7 +95,7 @@ async fn an_event_of_one_node_is_heard_once_on_each_with_its_origin() {
 #[tokio::test]
 async fn every_method_and_custom_events_cross_in_order() {
     let (a, b) = pair(&MemoryBroker::new()).await;
-    let messages = a.app.service("messages");
+    let messages = a.app.service_at("messages");
     messages
         .create(json!([{ "text": "one" }, { "text": "two" }]))
         .await
@@ -122,7 +122,7 @@ async fn every_method_and_custom_events_cross_in_order() {
 #[tokio::test]
 async fn sync_false_stays_here_and_keeps_its_place() {
     let (a, b) = pair(&MemoryBroker::new()).await;
-    let messages = a.app.service("messages");
+    let messages = a.app.service_at("messages");
     for (text, sync) in [("one", true), ("two", false), ("three", true)] {
         messages
             .create(json!({ "text": text }))
@@ -153,7 +153,7 @@ async fn a_hook_can_keep_a_call_here() {
         });
     let (a, b) = (node(quiet).await, node(builder("b").sync(broker)).await);
     eventually("b knows a", || !b.app.sync().peers().is_empty()).await;
-    let messages = a.app.service("messages");
+    let messages = a.app.service_at("messages");
     messages
         .create(json!({ "text": "secret", "private": true }))
         .await
@@ -177,7 +177,7 @@ async fn what_leaves_is_the_dispatch_and_the_named_context() {
     let (a, b) = (node(guarded).await, node(builder("b").sync(broker)).await);
     eventually("b knows a", || !b.app.sync().peers().is_empty()).await;
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": "secret" }))
         .await
         .unwrap();
@@ -211,7 +211,7 @@ async fn what_is_emitted_while_the_broker_is_down_reaches_the_others_later() {
         for n in 0..100 {
             within(
                 a.app
-                    .service("messages")
+                    .service_at("messages")
                     .create(json!({ "text": n }))
                     .into_future(),
             )
@@ -248,9 +248,9 @@ async fn events_of_unknown_services_are_counted_and_cost_nothing_else() {
     .await;
     let b = node(builder("b").sync(broker)).await;
     eventually("b knows a", || !b.app.sync().peers().is_empty()).await;
-    a.app.service("rooms").create(json!({})).await.unwrap();
+    a.app.service_at("rooms").create(json!({})).await.unwrap();
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": "hi" }))
         .await
         .unwrap();
@@ -284,7 +284,7 @@ async fn a_service_can_send_only_receive_only_or_stay_here() {
     .await;
     let heard: Heard = Heard::default();
     let noted = Arc::clone(&heard);
-    b.app.service("rooms").on_any("created", move |event| {
+    b.app.service_at("rooms").on_any("created", move |event| {
         noted.lock().push((
             format!("{:?}", event.origin()),
             String::new(),
@@ -292,12 +292,12 @@ async fn a_service_can_send_only_receive_only_or_stay_here() {
         ));
     });
     b.app
-        .service("rooms")
+        .service_at("rooms")
         .create(json!({ "name": "stays" }))
         .await
         .unwrap();
     a.app
-        .service("rooms")
+        .service_at("rooms")
         .create(json!({ "name": "leaves" }))
         .await
         .unwrap();
@@ -328,7 +328,7 @@ async fn redacted_properties_reach_no_other_node() {
     let data = json!({ "text": "x", "password": "p", "links": [{ "password": "q", "at": 1 }] });
     let answer = a
         .app
-        .service("messages")
+        .service_at("messages")
         .create(data.clone())
         .await
         .unwrap();
@@ -350,7 +350,7 @@ async fn a_publisher_that_reads_what_is_not_synced_fails_on_the_origin_too() {
         .service("messages", messages)
         .build()
         .unwrap();
-    app.service("messages").create(json!({})).await.unwrap();
+    app.service_at("messages").create(json!({})).await.unwrap();
     assert_eq!(
         (app.stats().not_synced, app.stats().publisher_panics),
         (1, 0)
@@ -366,12 +366,12 @@ async fn an_event_too_large_for_the_others_reaches_own_clients() {
     let b = node(builder("b").sync(broker)).await;
     eventually("b knows a", || !b.app.sync().peers().is_empty()).await;
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": "x".repeat(2_000) }))
         .await
         .unwrap();
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": "small" }))
         .await
         .unwrap();
@@ -392,12 +392,12 @@ async fn taps_see_what_passes_and_gaps_are_told() {
     a.app.on_sync_out(move |_| *counted_out.lock() += 1);
     b.app.on_sync_in(move |_| *counted_in.lock() += 1);
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": 1 }))
         .await
         .unwrap();
     a.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": 2 }))
         .sync(false)
         .await
@@ -431,7 +431,7 @@ async fn closing_leaves_nothing_unsettled_and_no_link() {
     let (a, b) = pair(&broker).await;
     for n in 0..500 {
         a.app
-            .service("messages")
+            .service_at("messages")
             .create(json!({ "text": n }))
             .await
             .unwrap();

@@ -407,7 +407,7 @@ impl Maker {
         let at = u64::try_from(self.start.elapsed().as_micros()).expect("a short test");
         let n = self.made.load(Ordering::Relaxed);
         let data = json!({ "node": self.app.name(), "n": n, "at": at });
-        let created = self.app.service("messages").create(data).await;
+        let created = self.app.service_at("messages").create(data).await;
         created.expect("a call never fails because of the broker");
         self.made.fetch_add(1, Ordering::Relaxed);
         begun.elapsed()

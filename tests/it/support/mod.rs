@@ -71,7 +71,11 @@ pub(crate) struct Node {
 impl Node {
     /// Builds an app and serves it.
     pub(crate) async fn start(builder: AppBuilder) -> Self {
-        let app = builder.build().expect("a sound app");
+        Self::serve(builder.build().expect("a sound app")).await
+    }
+
+    /// Serves an app that is built.
+    pub(crate) async fn serve(app: App) -> Self {
         let (addr, serving) = listen(&app).await;
         Self { app, addr, serving }
     }

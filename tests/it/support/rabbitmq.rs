@@ -54,6 +54,18 @@ impl RabbitMq {
 
     /// As [`start`](Self::start), with further lines of `rabbitmq.conf`.
     pub(crate) fn start_with(settings: &[String]) -> Self {
+        let mut log = String::new();
+        // It looks for seconds before it binds; another process may take a port meanwhile.
+        for _ in 0..ATTEMPTS {
+            match Self::try_start(settings) {
+                Ok(server) => return server,
+                Err(why) => log = why,
+            }
+        }
+        panic!("RabbitMQ does not start: {log}");
+    }
+
+    fn try_start(settings: &[String]) -> Result<Self, String> {
         let port = free_port();
         let mut lines = vec![
             format!("listeners.tcp.default = 127.0.0.1:{port}"),
@@ -70,14 +82,14 @@ impl RabbitMq {
             epmd: free_port(),
             distribution: free_port(),
         };
-        let running = launch(&files, ports, &lines);
-        Self {
+        let running = launch(&files, ports, &lines)?;
+        Ok(Self {
             port,
             files,
             settings: lines,
             ports,
             running: Mutex::new(running),
-        }
+        })
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -102,7 +114,8 @@ impl RabbitMq {
     pub(crate) fn restart(&self) {
         self.with(|running| {
             running.end();
-            *running = launch(&self.files, self.ports, &self.settings);
+            *running = launch(&self.files, self.ports, &self.settings)
+                .unwrap_or_else(|why| panic!("RabbitMQ does not start again: {why}"));
         });
     }
 
@@ -209,7 +222,7 @@ impl Running {
             let line = self
                 .answers
                 .recv_timeout(left)
-                .map_err(|_| format!("no answer within {limit:?}; {log}"))?;
+                .map_err(|why| format!("no answer within {limit:?}: {why}; {log}"))?;
             if let Some(answer) = line.strip_prefix(&mark) {
                 return Ok(answer.to_owned());
             }
@@ -246,7 +259,7 @@ impl Drop for Scratch {
     }
 }
 
-fn launch(files: &Scratch, ports: Ports, settings: &[String]) -> Running {
+fn launch(files: &Scratch, ports: Ports, settings: &[String]) -> Result<Running, String> {
     let epmd_port = ports.epmd.to_string();
     let mut mapper = Command::new("epmd");
     mapper.args(["-port", &epmd_port, "-address", "127.0.0.1"]);
@@ -264,11 +277,11 @@ fn launch(files: &Scratch, ports: Ports, settings: &[String]) -> Running {
         guard,
     };
     let verdict = running.ask(IS_UP, START_LIMIT);
-    if verdict.as_deref() != Ok("true") {
-        running.end();
-        panic!("RabbitMQ does not start: {verdict:?}");
+    if verdict.as_deref() == Ok("true") {
+        return Ok(running);
     }
-    running
+    running.end();
+    Err(verdict.unwrap_or_else(|why| why))
 }
 
 /// The server's own start script, because Debian's wrapper of it gives up the rights of whoever calls it. It becomes the
@@ -378,6 +391,7 @@ pub(crate) const PASSWORD: &str = "open-sesame";
 /// Waits there: the shell answers long before the server is up.
 const IS_UP: &str =
     "(fun Wait() -> rabbit:is_running() orelse begin timer:sleep(50), Wait() end end)()";
+const ATTEMPTS: usize = 3;
 const START_LIMIT: Duration = Duration::from_secs(90);
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;

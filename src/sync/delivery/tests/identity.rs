@@ -77,6 +77,18 @@ fn what_has_no_echo_is_sent_again_under_the_new_id() {
 }
 
 #[test]
+fn what_own_clients_heard_meanwhile_is_early_under_the_new_id() {
+    let mut rig = renamed();
+    rig.up();
+    let event = |item| match item {
+        Item::Event { wb, body } => Some((wb.seq, wb.early, body)),
+        Item::Again { .. } | Item::Control(_) => None,
+    };
+    let events: Vec<_> = rig.items().into_iter().filter_map(event).collect();
+    assert_eq!(events, [(0, true, 300)]);
+}
+
+#[test]
 fn own_once_across_a_new_id() {
     let mut rig = twin();
     rig.emit_on(350, None);
