@@ -93,7 +93,7 @@ fn node(name: &str, database: &Arc<Memory>, sync_uri: &str) -> Result<App, Box<d
 
 /// Tells the pages of this node how it is. The event is no custom one of the service, so it stays on this node.
 fn announce(app: &App) {
-    let _ = app.service("node").emit("changed", Node::describe(app));
+    let _ = app.service_at("node").emit("changed", Node::describe(app));
 }
 
 /// Answers how the node is.

@@ -25,14 +25,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     here.sync().ready().await?;
     there.sync().ready().await?;
     let (heard, mut hears) = mpsc::channel(1);
-    there.service("messages").on_any("created", move |event| {
-        let _ = heard.try_send(event.trace());
-    });
+    there
+        .service_at("messages")
+        .on_any("created", move |event| {
+            let _ = heard.try_send(event.trace());
+        });
 
     // A request would bring it as its header `traceparent`.
     let mut params = Params::default();
     params.trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?);
-    let messages = here.service("messages");
+    let messages = here.service_at("messages");
     messages
         .create(json!({ "text": "hi" }))
         .params(params)

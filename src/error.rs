@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
@@ -25,6 +26,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///     json!({ "name": "NotFound", "message": "No record found for id '9'", "code": 404, "className": "not-found" })
 /// );
 /// assert_eq!(error.name(), ErrorName::NotFound);
+/// ```
+///
+/// `?` turns every other error into one that clients do not see, as [`foreign`](Self::foreign) does. For that this type is
+/// no [`std::error::Error`] itself; it dereferences to one, and a function that returns `Box<dyn std::error::Error>` takes it
+/// by `?`.
+///
+/// ```
+/// # use wingbeat::error::Result;
+/// fn motto() -> Result<String> {
+///     Ok(std::fs::read_to_string("/no/such/file")?)
+/// }
+///
+/// let error = motto().unwrap_err();
+/// assert_eq!((error.code(), error.is_foreign()), (500, true));
+/// assert!(error.source().is_some());
 /// ```
 #[derive(Clone)]
 pub struct Error(Box<Content>);
@@ -113,14 +129,29 @@ impl Error {
         Self::new(ErrorName::Forbidden, message)
     }
 
-    /// Wraps an error of another library, whose text clients do not see.
+    /// Wraps an error of another library, whose text clients do not see; `?` does the same.
     ///
     /// They get a `GeneralError` with a log id; the text stands in the log under that id. An app built with
-    /// `feathers_compat` sends the text, as Feathers does.
+    /// `feathers_compat` sends the text, as Feathers does. An `Error` that comes back in a box is itself again.
+    ///
+    /// This is for what `?` does not take: a text, or an error that is in a box already.
+    ///
+    /// ```
+    /// use wingbeat::Error;
+    ///
+    /// let boxed: Box<dyn std::error::Error + Send + Sync> = Error::not_found("no such room").into();
+    /// assert_eq!(Error::foreign(boxed).code(), 404);
+    /// assert_eq!(Error::foreign("the disk is full").code(), 500);
+    /// ```
     pub fn foreign(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let mut error = Self::new(ErrorName::GeneralError, "foreign error");
-        error.0.source = Some(Arc::from(source.into()));
-        error
+        match source.into().downcast::<Content>() {
+            Ok(content) => Self(content),
+            Err(source) => {
+                let mut error = Self::new(ErrorName::GeneralError, "foreign error");
+                error.0.source = Some(Arc::from(source));
+                error
+            }
+        }
     }
 
     /// Attaches data; a key `errors` in it becomes the error's `errors`, as in the Feathers constructors.
@@ -181,6 +212,21 @@ impl Error {
             json[key] = value;
         }
         json
+    }
+
+    /// Reads what [`to_json`](Self::to_json) writes, as clients do (feathers.md §7.3). What has no name that is known is a
+    /// `GeneralError`, and what is no object is its own message.
+    #[cfg(feature = "testing")]
+    pub(crate) fn from_json(mut json: Value) -> Self {
+        let name = json["name"].as_str().and_then(ErrorName::from_name);
+        let message = match &json["message"] {
+            Value::String(message) => message.clone(),
+            _ => json.to_string(),
+        };
+        let mut error = Self::new(name.unwrap_or(ErrorName::GeneralError), message);
+        error.0.data = json.get_mut("data").map(Value::take);
+        error.0.errors = json.get_mut("errors").map(Value::take);
+        error
     }
 
     /// Returns what a client may see: itself, or for a foreign error its stand-in.
@@ -277,26 +323,67 @@ impl ErrorName {
     }
 }
 
+/// Any error, as [`Error::foreign`] wraps it.
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(source: E) -> Self {
+        Self::foreign(source)
+    }
+}
+
+impl From<Error> for Box<dyn StdError + Send + Sync> {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}
+
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}
+
+/// Gives what wants a [`std::error::Error`] one.
+impl Deref for Error {
+    type Target = dyn StdError + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        self.0.fmt(f)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Under the name that users know.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("name", &self.0.name)
-            .field("message", &self.0.message)
-            .field("data", &self.0.data)
-            .field("source", &self.0.source)
+            .field("name", &self.name)
+            .field("message", &self.message)
+            .field("data", &self.data)
+            .field("source", &self.source)
             .finish_non_exhaustive()
     }
 }
 
-impl StdError for Error {
+impl StdError for Content {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -352,6 +439,46 @@ mod tests {
             json!({ "message": "connection to db-7 refused" })
         );
         assert!(!error.to_string().contains("db-7"));
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_client_reads_the_error_that_was_written() {
+        for name in ErrorName::ALL {
+            for error in [
+                Error::new(name, "m"),
+                Error::new(name, "m").with_data(json!([1])),
+                Error::new(name, "m").with_data(json!({ "a": 1, "errors": { "email": "taken" } })),
+            ] {
+                let json = error.to_json();
+                assert_eq!(Error::from_json(json.clone()).to_json(), json);
+            }
+        }
+        let plain = Error::from_json(json!({ "message": "Plain failure" }));
+        assert_eq!((plain.code(), plain.message()), (500, "Plain failure"));
+        assert_eq!(Error::from_json(json!("text")).message(), r#""text""#);
+    }
+
+    #[test]
+    fn a_question_mark_hides_what_others_failed_with() {
+        fn read() -> Result<u8> {
+            Ok("db-7".parse::<u8>()?)
+        }
+        let error = read().unwrap_err();
+        assert!(error.is_foreign() && !error.public(false).message().contains("digit"));
+        assert!(error.source().unwrap().to_string().contains("digit"));
+    }
+
+    #[test]
+    fn an_error_in_a_box_stays_what_it_is() {
+        fn boxed() -> Result<(), Box<dyn StdError + Send + Sync>> {
+            Err(Error::not_found("gone"))?
+        }
+        fn back() -> Result<()> {
+            boxed().map_err(Error::foreign)
+        }
+        assert_eq!(boxed().unwrap_err().to_string(), "gone");
+        assert_eq!(back().unwrap_err().code(), 404);
     }
 
     #[test]

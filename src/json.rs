@@ -1,6 +1,7 @@
 //! JSON that strangers wrote, as JavaScript writes it; and values written as JSON.
 
 pub(crate) mod properties;
+pub(crate) mod shape;
 
 use std::fmt;
 
@@ -66,15 +67,21 @@ fn write_all<B: BufMut, T>(
 }
 
 pub(crate) fn write_string(text: &mut impl BufMut, string: &str) {
-    // Without a way out of the loop the compiler looks at many bytes at a time.
-    let is_special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    let has_special = |any, byte| any | is_special(byte);
-    if string.bytes().fold(false, has_special) {
+    if has_special(string.as_bytes()) {
         return write_by_library(text, string);
     }
     text.put_u8(b'"');
     text.put_slice(string.as_bytes());
     text.put_u8(b'"');
+}
+
+/// Tells whether JSON writes one of the bytes in another way.
+fn has_special(bytes: &[u8]) -> bool {
+    let is_special = |byte: &u8| u8::from((*byte < 0x20) | (*byte == b'"') | (*byte == b'\\'));
+    let any = |bytes: &[u8]| bytes.iter().fold(0, |any, byte| any | is_special(byte)) != 0;
+    // The compiler looks at all bytes of a piece at once if it knows how many there are.
+    let (pieces, rest) = bytes.as_chunks::<32>();
+    pieces.iter().any(|piece| any(piece)) || any(rest)
 }
 
 fn write_by_library<T: Serialize + ?Sized>(text: &mut impl BufMut, value: &T) {
@@ -192,6 +199,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_special_character_is_seen_wherever_it_stands() {
+        for length in 0..100 {
+            for at in 0..=length {
+                for special in ["\"", "\\", "\n", "\u{1f}", "\u{7f}", "é", ""] {
+                    let string =
+                        ["x".repeat(at).as_str(), special, &"y".repeat(length - at)].concat();
+                    let mut text = Vec::new();
+                    write_string(&mut text, &string);
+                    assert_eq!(text, serde_json::to_vec(&string).unwrap(), "{string:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn halves_of_surrogate_pairs_are_replaced_and_pairs_stay() {

@@ -16,6 +16,9 @@
 //! | 6 | [`channels`] | who should hear it |
 //! | 7 | [`connections`] | who is there, and the queues that lead to them |
 //!
+//! The module `testing`, of the feature of that name, is for the tests of apps: a cluster in one process and clients that speak
+//! Feathers.
+//!
 //! A program of ten lines:
 //!
 //! ```no_run
@@ -33,6 +36,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! With types in place of JSON, end to end, it is [`App::service`] and a [`TypedService`]; [`service::typed`] begins with an
+//! example. The programs `hello`, `hooks` and `channels` in `examples/` each show one thing.
 
 // In the order in which data runs through them.
 mod app;
@@ -51,6 +57,9 @@ pub mod channels;
 
 pub mod connections;
 
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub mod benching;
 pub mod error;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
@@ -58,6 +67,8 @@ pub mod fuzzing;
 mod json;
 pub mod stores;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trace;
 mod words;
 
@@ -68,6 +79,7 @@ pub use app::{App, AppBuilder, AppHandle, AppStats, BuildError, Config, Leftover
 pub use error::Error;
 pub use event::Event;
 pub use hooks::HookContext;
+pub use service::typed::{ServiceType, Typed, TypedService};
 pub use service::{Call, Method, Params, Service};
 pub use stores::Memory;
 pub use wingbeat_adapter::SyncAdapter;
@@ -81,3 +93,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../docs/guide/mixed-clusters.md")]
 struct Guide;
+
+/// Keeps the tests of the guide true.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/guide/testing.md")]
+struct TestingGuide;

@@ -21,8 +21,9 @@ pub use stats::AppStats;
 use crate::channels::{Channel, Channels, Dispatch, Publishers};
 use crate::connections::{Connection, Connections};
 use crate::error::{Error, ErrorName, Result};
-use crate::event::{Event, Listeners, Scope};
+use crate::event::{Listener, Listeners, Scope};
 use crate::hooks::HookContext;
+use crate::service::typed::{ServiceType, TypedHandle};
 use crate::service::{
     Call, Method, Reply, Route, Routes, ServiceHandle, stripped, valid_event_name,
 };
@@ -40,8 +41,8 @@ use crate::transport::{Entrance, engineio};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let app = App::builder().service("messages", Memory::new()).build()?;
-/// app.service("messages").on_local("created", |event| println!("{:?}", event.data()));
-/// app.service("messages").create(json!({ "text": "hi" })).await?;
+/// app.service_at("messages").on_local("created", |event| println!("{:?}", event.data()));
+/// app.service_at("messages").create(json!({ "text": "hi" })).await?;
 /// app.close().await;
 /// # Ok(())
 /// # }
@@ -84,9 +85,57 @@ impl App {
         AppBuilder::default()
     }
 
-    /// Returns a service as seen from inside the process. A path without service answers `NotFound` to every call.
+    /// Returns a service as seen from inside the process, with its types.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use wingbeat::{App, Memory, ServiceType};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Message {
+    ///     text: String,
+    /// }
+    ///
+    /// struct Messages;
+    ///
+    /// impl ServiceType for Messages {
+    ///     const PATH: &'static str = "messages";
+    ///     type Record = Message;
+    ///     type Data = Message;
+    ///     type Patch = Message;
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service(Messages::PATH, Memory::<Message>::typed()).build()?;
+    /// let messages = app.service::<Messages>();
+    /// let message = messages.create(&Message { text: "hi".to_owned() }).await?;
+    /// assert_eq!(message.text, "hi");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn service(&self, path: &str) -> ServiceHandle {
+    pub fn service<S: ServiceType>(&self) -> TypedHandle<S> {
+        self.service_at(S::PATH).typed()
+    }
+
+    /// Returns the service at a path as seen from inside the process, with JSON in place of types. A path without service
+    /// answers `NotFound` to every call.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).build()?;
+    /// let message = app.service_at("messages").create(json!({ "text": "hi" })).await?;
+    /// assert_eq!(message, json!({ "text": "hi", "id": 0 }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn service_at(&self, path: &str) -> ServiceHandle {
         ServiceHandle::new(self.clone(), path)
     }
 
@@ -131,17 +180,15 @@ impl App {
     pub async fn call(&self, call: Call) -> Result<Reply> {
         let path = stripped(&call.path);
         let route = self.0.routes.lookup(path).ok_or_else(|| not_found(path))?;
-        self.invoke(route, call).await
+        let app = self.clone();
+        let run = async move { app.run(route, call).await };
+        // Always a task: calls out of calls, however deep, take no stack.
+        let done = self.0.calls.spawn("call", run).await;
+        done.ok().flatten().unwrap_or_else(panicked)
     }
 
     /// Adds a listener for the events of a service: `Scope::Local` hears this node's only.
-    pub(crate) fn listen(
-        &self,
-        path: &str,
-        event: &str,
-        scope: Scope,
-        listener: Arc<dyn Fn(&Event) + Send + std::marker::Sync>,
-    ) {
+    pub(crate) fn listen(&self, path: &str, event: &str, scope: Scope, listener: Listener) {
         match self.0.routes.registered(registered_path(path)) {
             Some(entry) => self.0.listeners.add(entry.place, event, scope, listener),
             None => tracing::warn!(
@@ -153,7 +200,7 @@ impl App {
     }
 
     /// Emits an event by hand, without a call behind it.
-    pub(crate) fn emit(&self, path: &str, event: &str, data: Value) -> Result<()> {
+    pub(crate) fn emit(&self, path: &str, event: &str, data: &Value) -> Result<()> {
         let path = registered_path(path);
         let entry = self
             .0
@@ -169,20 +216,12 @@ impl App {
         Ok(())
     }
 
-    /// Runs a call whose service is found.
+    /// Runs a client's call, whose service is found, to its end.
     pub(crate) async fn invoke(&self, route: Route, call: Call) -> Result<Reply> {
         let app = self.clone();
-        let done = self
-            .0
-            .calls
-            .spawn("call", async move { app.run(route, call).await });
-        let panicked = || {
-            Err(Error::new(
-                ErrorName::GeneralError,
-                "the call failed unexpectedly; the log says more",
-            ))
-        };
-        done.await.ok().flatten().unwrap_or_else(panicked)
+        let run = async move { app.run(route, call).await };
+        let done = self.0.calls.run("call", run).await;
+        done.unwrap_or_else(panicked)
     }
 
     async fn run(&self, route: Route, call: Call) -> Result<Reply> {
@@ -294,6 +333,13 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner").finish_non_exhaustive()
     }
+}
+
+fn panicked() -> Result<Reply> {
+    Err(Error::new(
+        ErrorName::GeneralError,
+        "the call failed unexpectedly; the log says more",
+    ))
 }
 
 fn not_found(path: &str) -> Error {

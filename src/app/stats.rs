@@ -30,6 +30,8 @@ pub struct AppStats {
     pub ignored_messages: u64,
     /// Panics of listeners.
     pub listener_panics: u64,
+    /// Events whose data did not fit the type of a listener, which did not hear them.
+    pub listener_misfits: u64,
     /// Panics of publishers; their events reached no client.
     pub publisher_panics: u64,
     /// Reads of publishers for fields that do not leave the node of the call.
@@ -65,6 +67,7 @@ impl App {
             wrong_node: sockets.wrong_node(),
             ignored_messages: sockets.ignored_events(),
             listener_panics: self.0.listeners.panics(),
+            listener_misfits: self.0.listeners.misfits(),
             publisher_panics: self.0.publishers.panics() + services.sum::<u64>(),
             not_synced: self.0.publishers.not_synced() + not_synced.sum::<u64>(),
             tap_panics: self.0.sync.taps().panics(),

@@ -29,7 +29,8 @@ pub(crate) enum Step {
 pub(crate) struct Level {
     before: Vec<Hook>,
     after: Vec<Hook>,
-    error: Vec<Hook>,
+    /// Those of the method, then those for all methods.
+    error: [Vec<Hook>; 2],
 }
 
 /// The rest of a call, as an around hook sees it.
@@ -94,7 +95,8 @@ impl Level {
         Self {
             before: chosen(&hooks.before, method),
             after: chosen(&hooks.after, method),
-            error: specific_first(&hooks.error, method),
+            error: [Select::Only(method.clone()), Select::All]
+                .map(|select| picked(&hooks.error, &select)),
         }
     }
 
@@ -111,15 +113,26 @@ impl Level {
         run_all(&self.after, context, HookKind::After).await
     }
 
-    /// Lets error hooks see the failure; one that sets a result ends it.
-    async fn recover(&self, context: &mut HookContext, error: Error) -> Result<()> {
-        context.error = Some(error);
-        context.result = None;
-        run_all(&self.error, context, HookKind::Error).await?;
-        match (&context.result, context.error.take()) {
-            (None, Some(error)) => Err(error),
-            _ => Ok(()),
+    /// Lets error hooks see the failure: the method's own, and those for all methods if it is still one then.
+    async fn recover(&self, context: &mut HookContext, mut error: Error) -> Result<()> {
+        for hooks in &self.error {
+            match rescue(hooks, context, error).await {
+                Ok(()) => return Ok(()),
+                Err(still) => error = still,
+            }
         }
+        Err(error)
+    }
+}
+
+/// Runs error hooks; a result that one of them sets ends the failure.
+async fn rescue(hooks: &[Hook], context: &mut HookContext, error: Error) -> Result<()> {
+    context.error = Some(error);
+    context.result = None;
+    run_all(hooks, context, HookKind::Error).await?;
+    match (&context.result, context.error.take()) {
+        (None, Some(error)) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -163,15 +176,6 @@ fn steps(method: &Method, app: &Hooks, service: &Hooks, endpoint: &Endpoint) -> 
 fn chosen<H: Clone>(hooks: &[(Select, H)], method: &Method) -> Vec<H> {
     let own = Select::Only(method.clone());
     [&Select::All, &own]
-        .into_iter()
-        .flat_map(|wanted| picked(hooks, wanted))
-        .collect()
-}
-
-/// Picks the hooks of a method: its own first, then those for all methods.
-fn specific_first<H: Clone>(hooks: &[(Select, H)], method: &Method) -> Vec<H> {
-    let own = Select::Only(method.clone());
-    [&own, &Select::All]
         .into_iter()
         .flat_map(|wanted| picked(hooks, wanted))
         .collect()

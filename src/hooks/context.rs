@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::json::shape::{self, Misfit};
 use crate::service::{Entry, Id, Method, Params, SyncContext};
 
 /// One call on its way through the hooks.
@@ -82,6 +84,41 @@ impl HookContext {
             app,
             entry,
         }
+    }
+
+    /// Reads the data as a `T`; what a hook changed of it counts.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use wingbeat::hooks::RegisterHooks;
+    /// use wingbeat::{App, Error, Memory, Method};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct NewMessage {
+    ///     text: String,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), wingbeat::BuildError> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .before(Method::Create, |context| {
+    ///         Box::pin(async move {
+    ///             let message: NewMessage = context.data_as()?;
+    ///             let is_empty = message.text.trim().is_empty();
+    ///             if is_empty { Err(Error::bad_request("a message needs a text")) } else { Ok(()) }
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `BadRequest` that names the place, for data of another type and for none.
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
+        let data = self.data.as_ref().unwrap_or(&Value::Null);
+        shape::read(data).map_err(Misfit::into_bad_request)
     }
 
     /// Returns the app.

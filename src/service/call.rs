@@ -1,16 +1,16 @@
 //! One invocation of a method, and the handle that makes invocations inside the process.
 
 use std::future::IntoFuture;
-use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use super::typed::{ServiceType, TypedHandle};
 use super::{Id, Method, Params};
 use crate::app::App;
 use crate::error::Result;
-use crate::event::{Event, Scope};
+use crate::event::{Listener, Scope};
 use crate::hooks::Http;
 
 /// One invocation of a service method.
@@ -115,16 +115,45 @@ impl ServiceHandle {
     ///
     /// # Errors
     /// `NotFound` for a path without service, `BadRequest` for the event name `error` or an empty one.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "data is handed over, as to every method"
+    )]
     pub fn emit(&self, event: &str, data: Value) -> Result<()> {
-        self.app.emit(&self.path, event, data)
+        self.app.emit(&self.path, event, &data)
     }
 
-    pub(crate) fn listen(
-        &self,
-        event: &str,
-        scope: Scope,
-        listener: Arc<dyn Fn(&Event) + Send + Sync>,
-    ) {
+    /// Returns the service with its types, as [`App::service`] does; this one may stand at any path, as `org/7/items` for
+    /// a service at `org/:orgId/items`.
+    ///
+    /// ```
+    /// # use wingbeat::{App, Memory, ServiceType};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Message { id: u64, text: String }
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct NewMessage { text: String }
+    /// # struct Messages;
+    /// # impl ServiceType for Messages {
+    /// #     const PATH: &'static str = "org/:orgId/messages";
+    /// #     type Record = Message;
+    /// #     type Data = NewMessage;
+    /// #     type Patch = NewMessage;
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service(Messages::PATH, Memory::new()).build()?;
+    /// let of_seven = app.service_at("org/7/messages").typed::<Messages>();
+    /// let message = of_seven.create(&NewMessage { text: "hi".to_owned() }).await?;
+    /// assert_eq!(message.text, "hi");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn typed<S: ServiceType>(self) -> TypedHandle<S> {
+        TypedHandle::new(self)
+    }
+
+    pub(crate) fn listen(&self, event: &str, scope: Scope, listener: Listener) {
         self.app.listen(&self.path, event, scope, listener);
     }
 }
@@ -150,9 +179,9 @@ impl PendingCall {
         self
     }
 
-    /// Sets the query.
-    pub fn query(mut self, query: Map<String, Value>) -> Self {
-        self.call.params.query = query;
+    /// Sets the query: a JSON object, or a [`QueryBuilder`](super::query::QueryBuilder).
+    pub fn query(mut self, query: impl Into<Map<String, Value>>) -> Self {
+        self.call.params.query = query.into();
         self
     }
 
@@ -166,6 +195,11 @@ impl PendingCall {
     pub fn sync(mut self, sync: bool) -> Self {
         self.call.sync = sync;
         self
+    }
+
+    /// Returns what is called, for messages.
+    pub(super) fn name(&self) -> String {
+        format!("'{}' of '{}'", self.call.method, self.call.path)
     }
 }
 

@@ -11,6 +11,7 @@ mod params;
 pub mod query;
 mod registration;
 mod routes;
+pub mod typed;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ use crate::error::{Error, Result};
 /// Answers the calls of one path: a Feathers service.
 ///
 /// Implement the methods that the service has and name them in [`METHODS`](Service::METHODS); the others answer
-/// `MethodNotAllowed` (405). Data, ids and results are JSON. The events `created`, `updated`, `patched` and `removed` are
-/// sent by the app when a call has succeeded.
+/// `MethodNotAllowed` (405). Data, ids and results are JSON; a [`TypedService`](typed::TypedService) has types in their
+/// place. The events `created`, `updated`, `patched` and `removed` are sent by the app when a call has succeeded.
 ///
 /// ```
 /// use serde_json::{Value, json};
@@ -53,7 +54,7 @@ use crate::error::{Error, Result};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let app = App::builder().service("greetings", Greetings).build()?;
-/// assert_eq!(app.service("greetings").get("Ada").await?["text"], "Hello Ada");
+/// assert_eq!(app.service_at("greetings").get("Ada").await?["text"], "Hello Ada");
 /// # Ok(())
 /// # }
 /// ```
@@ -63,6 +64,9 @@ use crate::error::{Error, Result};
 pub trait Service: Send + Sync + 'static {
     /// The methods that clients may call: the standard ones that are implemented, and custom ones.
     const METHODS: &'static [&'static str] = &Method::STANDARD;
+
+    /// The names of the service's custom events; a [`Registration`] can replace them.
+    const EVENTS: &'static [&'static str] = &[];
 
     /// Called once when the app is built, with a handle for services that emit events of their own.
     fn setup(&self, app: &AppHandle, path: &str) {
@@ -134,6 +138,7 @@ pub trait Service: Send + Sync + 'static {
 /// Lets one service stand under several paths, or be reached besides its path.
 impl<S: Service> Service for Arc<S> {
     const METHODS: &'static [&'static str] = S::METHODS;
+    const EVENTS: &'static [&'static str] = S::EVENTS;
 
     fn setup(&self, app: &AppHandle, path: &str) {
         (**self).setup(app, path);
@@ -187,7 +192,7 @@ impl<S: Service> Service for Arc<S> {
     }
 }
 
-fn not_supported(method: &str) -> impl Future<Output = Result<Value>> + Send + use<> {
+fn not_supported<T: Send>(method: &str) -> impl Future<Output = Result<T>> + Send + use<T> {
     std::future::ready(Err(unsupported(method)))
 }
 
@@ -196,6 +201,16 @@ pub(crate) fn unsupported(method: &str) -> Error {
     Error::method_not_allowed(format!(
         "Method `{method}` is not supported by this endpoint."
     ))
+}
+
+/// The error of a call that would touch several records where the service does not allow it (feathers.md §1.9).
+pub(crate) fn not_multiple(method: &Method) -> Error {
+    Error::method_not_allowed(format!("Can not {method} multiple entries"))
+}
+
+/// The error of an `update` without an id or with a list (feathers.md §1.9).
+pub(crate) fn replaces_many() -> Error {
+    Error::bad_request("You can not replace multiple instances. Did you mean 'patch'?")
 }
 
 /// A service behind a pointer: one function that hands a call to the method it names.

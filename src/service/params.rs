@@ -43,6 +43,7 @@ impl Params {
     }
 
     /// Renders what JSON can hold, in the key order of Feathers: `query`, `headers`, `route`, `provider`, then properties.
+    /// Headers are read as Latin-1, as Node does.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let headers: Map<String, Value> = self.headers.iter().map(header_entry).collect();
@@ -58,8 +59,6 @@ impl Params {
 }
 
 fn header_entry((name, value): (&http::HeaderName, &http::HeaderValue)) -> (String, Value) {
-    (
-        name.as_str().to_owned(),
-        String::from_utf8_lossy(value.as_bytes()).into(),
-    )
+    let text: String = value.as_bytes().iter().copied().map(char::from).collect();
+    (name.as_str().to_owned(), text.into())
 }

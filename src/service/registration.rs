@@ -48,7 +48,7 @@ impl Registration {
         Self {
             service: Arc::new(service),
             methods: shared(S::METHODS.iter().copied()),
-            custom_events: Vec::new(),
+            custom_events: shared(S::EVENTS.iter().copied()),
             published_events: None,
             route_params: Map::new(),
             hooks: Hooks::default(),
@@ -66,7 +66,7 @@ impl Registration {
         self
     }
 
-    /// Names the service's custom events. An event named here is never sent automatically.
+    /// Replaces the names of the service's custom events. An event named here is never sent automatically.
     pub fn events<'a>(mut self, events: impl IntoIterator<Item = &'a str>) -> Self {
         self.custom_events = shared(events);
         self

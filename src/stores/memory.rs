@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 use super::options::{MemoryOptions, Multi};
 use crate::error::{Error, Result};
 use crate::json::properties::Properties;
+use crate::json::shape::{self, Misfit};
 use crate::service::query::{Paginate, Query, QueryOptions, Select};
-use crate::service::{Id, Method, Params, Service};
+use crate::service::{Id, Method, Params, Service, replaces_many};
 
 /// A service that keeps its records in the process, as `@feathersjs/memory` does.
 ///
@@ -33,7 +34,7 @@ use crate::service::{Id, Method, Params, Service};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let app = App::builder().service("messages", Memory::<Message>::typed()).build()?;
-/// let messages = app.service("messages");
+/// let messages = app.service_at("messages");
 /// assert_eq!(messages.create(json!({ "text": "hi" })).await?, json!({ "text": "hi", "id": 0 }));
 /// assert_eq!(messages.create(json!({ "text": 1 })).await.unwrap_err().code(), 400);
 /// # Ok(())
@@ -43,8 +44,12 @@ pub struct Memory<T = Value> {
     options: MemoryOptions,
     query_options: QueryOptions,
     state: RwLock<State>,
-    shape: PhantomData<fn() -> T>,
+    /// Reads data through the type, and writes it as the type does.
+    shape: Shape,
+    of: PhantomData<fn() -> T>,
 }
+
+type Shape = fn(Value) -> Result<Value>;
 
 /// The records in the order in which JavaScript lists the properties of an object: it is that of `find` (feathers.md §6.3).
 struct State {
@@ -56,13 +61,16 @@ impl Memory<Value> {
     /// Makes an empty store of JSON objects with the ids 0, 1, 2 …
     #[must_use]
     pub fn new() -> Self {
-        Self::typed()
+        Self::with_options(MemoryOptions::default())
     }
 
     /// Makes an empty store of JSON objects.
     #[must_use]
     pub fn with_options(options: MemoryOptions) -> Self {
-        Self::typed_with(options)
+        Self {
+            shape: Ok,
+            ..Self::typed_with(options)
+        }
     }
 }
 
@@ -84,7 +92,8 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
             query_options: options.query(),
             options,
             state: RwLock::new(state),
-            shape: PhantomData,
+            shape: shaped::<T>,
+            of: PhantomData,
         }
     }
 
@@ -138,9 +147,7 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
     /// Reads a record through its type.
     fn read(&self, data: Value) -> Result<Map<String, Value>> {
         let id = data.get(&self.options.id).cloned();
-        let record: T =
-            serde_json::from_value(data).map_err(|error| Error::bad_request(error.to_string()))?;
-        let written = serde_json::to_value(record).map_err(Error::foreign)?;
+        let written = (self.shape)(data)?;
         let Value::Object(mut record) = written else {
             return Err(Error::bad_request(format!(
                 "a record is an object, not {written}"
@@ -198,9 +205,17 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         )
     }
 
-    fn answers(&self, query: &Query, records: &[Value]) -> Value {
-        let answer = |record| self.answer(query.select.as_ref(), record);
-        records.iter().map(answer).collect()
+    /// Makes what the caller gets of a record that nobody else needs.
+    fn answer_of(&self, select: Option<&Select>, record: Value) -> Value {
+        match select {
+            Some(select) => select.pick(&record, &self.options.id),
+            None => record,
+        }
+    }
+
+    fn answers(&self, query: &Query, records: Vec<Value>) -> Value {
+        let answer = |record| self.answer_of(query.select.as_ref(), record);
+        records.into_iter().map(answer).collect()
     }
 
     /// Makes a record of other data with the id of this one.
@@ -254,7 +269,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let Value::Array(elements) = data else {
             let record = self.read(data)?;
             let created = self.insert(&mut self.state.write(), record);
-            return Ok(self.answer(select.as_ref(), &created));
+            return Ok(self.answer_of(select.as_ref(), created));
         };
         self.options.require_multi(&Method::Create, params)?;
         let records = elements
@@ -264,21 +279,17 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let mut state = self.state.write();
         let created = records
             .into_iter()
-            .map(|record| self.answer(select.as_ref(), &self.insert(&mut state, record)));
+            .map(|record| self.answer_of(select.as_ref(), self.insert(&mut state, record)));
         Ok(created.collect())
     }
 
     async fn update(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
         let query = self.query(params)?;
-        let Some(id) = id.filter(|_| !data.is_array()) else {
-            return Err(Error::bad_request(
-                "You can not replace multiple instances. Did you mean 'patch'?",
-            ));
-        };
+        let id = id.filter(|_| !data.is_array()).ok_or_else(replaces_many)?;
         let mut state = self.state.write();
         let replaced = self.replaced(self.lookup(&state, &id, &query)?, data)?;
         self.store(&mut state, &replaced);
-        Ok(self.answer(query.select.as_ref(), &replaced))
+        Ok(self.answer_of(query.select.as_ref(), replaced))
     }
 
     async fn patch(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
@@ -290,7 +301,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         if let Some(id) = id {
             let merged = self.merged(self.lookup(&state, &id, &query)?, &data)?;
             self.store(&mut state, &merged);
-            return Ok(self.answer(query.select.as_ref(), &merged));
+            return Ok(self.answer_of(query.select.as_ref(), merged));
         }
         self.options.require_multi(&Method::Patch, params)?;
         let matching = self.matching(&state, &query).into_iter();
@@ -300,7 +311,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         merged
             .iter()
             .for_each(|record| self.store(&mut state, record));
-        Ok(self.answers(&query, &merged))
+        Ok(self.answers(&query, merged))
     }
 
     async fn remove(&self, id: Option<Id>, params: &Params) -> Result<Value> {
@@ -309,14 +320,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         if let Some(id) = id {
             let record = self.lookup(&state, &id, &query)?.clone();
             state.records.remove(&key(&id.to_json()));
-            return Ok(self.answer(query.select.as_ref(), &record));
+            return Ok(self.answer_of(query.select.as_ref(), record));
         }
         self.options.require_multi(&Method::Remove, params)?;
         let removed: Vec<Value> = self.matching(&state, &query).into_iter().cloned().collect();
         for record in &removed {
             state.records.remove(&key(&self.id_of(record)));
         }
-        Ok(self.answers(&query, &removed))
+        Ok(self.answers(&query, removed))
     }
 }
 
@@ -333,6 +344,11 @@ impl<T> fmt::Debug for Memory<T> {
             .field("records", &self.state.read().records.len())
             .finish_non_exhaustive()
     }
+}
+
+fn shaped<T: Serialize + DeserializeOwned>(data: Value) -> Result<Value> {
+    let record: T = shape::read(data).map_err(Misfit::into_bad_request)?;
+    Ok(serde_json::to_value(record)?)
 }
 
 /// Ids that JavaScript takes for missing get the next number.

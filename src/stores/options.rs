@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::service::query::{Paginate, QueryOptions};
-use crate::service::{Method, Params};
+use crate::service::{Method, Params, not_multiple};
 
 /// Tells whether a value that a record has passes the value that the query has.
 pub type Operator = Arc<dyn Fn(&Value, &Value) -> bool + Send + Sync>;
@@ -35,7 +35,7 @@ pub type Operator = Arc<dyn Fn(&Value, &Value) -> bool + Send + Sync>;
 /// }));
 ///
 /// let app = App::builder().service("people", Memory::with_options(options)).build()?;
-/// let people = app.service("people");
+/// let people = app.service_at("people");
 /// people.create(json!([{ "uuid": "a", "name": "Ada" }, { "uuid": "g", "name": "Grace" }])).await?;
 /// let query = QueryBuilder::new().set("name", json!({ "$like": "rac" })).build();
 /// let page = json!({ "total": 1, "limit": 10, "skip": 0, "data": [{ "uuid": "g", "name": "Grace" }] });
@@ -92,7 +92,7 @@ pub enum Multi {
 /// let app = App::builder().service("messages", store).build()?;
 /// let mut all = Params::default();
 /// all.extensions.insert(Overrides { paginate: Some(None), ..Overrides::default() });
-/// assert_eq!(app.service("messages").find().params(all).await?, json!([]));
+/// assert_eq!(app.service_at("messages").find().params(all).await?, json!([]));
 /// # Ok(())
 /// # }
 /// ```
@@ -137,9 +137,7 @@ impl MemoryOptions {
         if multi.allows(method) {
             return Ok(());
         }
-        Err(Error::method_not_allowed(format!(
-            "Can not {method} multiple entries"
-        )))
+        Err(not_multiple(method))
     }
 }
 

@@ -132,6 +132,13 @@ impl QueryBuilder {
     }
 }
 
+/// So that calls take a builder as it is.
+impl From<QueryBuilder> for Map<String, Value> {
+    fn from(query: QueryBuilder) -> Self {
+        query.0
+    }
+}
+
 impl Relation {
     fn operator(self) -> &'static str {
         match self {

@@ -24,6 +24,7 @@
 
 mod builder;
 mod filter;
+mod found;
 mod matching;
 mod order;
 mod page;
@@ -38,6 +39,7 @@ use serde_json::{Map, Value};
 
 pub use builder::QueryBuilder;
 pub use filter::{Filter, Relation, Test};
+pub use found::{Found, Page};
 pub use order::{Direction, Sort};
 pub use page::{Paginate, Window};
 pub use select::Select;

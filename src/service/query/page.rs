@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
+use super::found::{Found, Page};
+
 /// How `find` is cut into pages of `{ total, limit, skip, data }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -102,6 +104,32 @@ impl Window {
         page.insert("skip".to_owned(), self.skip.into());
         page.insert("data".to_owned(), data.into());
         page.into()
+    }
+
+    /// Makes the answer of `find` with its type; otherwise as [`answer`](Self::answer), but for a `$limit` that is no number,
+    /// which is left out.
+    ///
+    /// ```
+    /// use wingbeat::service::query::{Paginate, Query, QueryBuilder, QueryOptions};
+    ///
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// let letters = ['a', 'b', 'c', 'd'];
+    /// let query = QueryBuilder::new().skip(3).build();
+    /// let window = Query::parse(&query, &QueryOptions::default())?.window(Some(&Paginate::new(2, 10)));
+    /// let found = window.found(letters.len(), letters[window.range(letters.len())].to_vec());
+    /// assert_eq!((found.data.as_slice(), found.total()), (['d'].as_slice(), 4));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn found<T>(&self, total: usize, data: Vec<T>) -> Found<T> {
+        let page = || Page {
+            total: u64::try_from(total).unwrap_or(u64::MAX),
+            limit: self.limit.flatten(),
+            skip: self.skip,
+        };
+        let page = self.is_page.then(page);
+        Found { data, page }
     }
 }
 

@@ -277,6 +277,30 @@ async fn an_error_hook_turns_a_failure_into_a_result_or_another_failure() {
 }
 
 #[tokio::test]
+async fn error_hooks_for_all_methods_see_what_those_of_the_method_leave() {
+    let service = Registration::new(Logging(Log::default()))
+        .on_error(All, |context| {
+            let failure = context.error.as_ref().map(ToString::to_string);
+            context.result = Some(json!({ "by": "all", "of": failure }));
+            Box::pin(async { Ok(()) })
+        })
+        .on_error(Method::Get, |context| {
+            let wants_result = context.params.query.contains_key("rescue");
+            context.result = wants_result.then(|| json!({ "by": "get" }));
+            let outcome = match wants_result {
+                true => Ok(()),
+                false => Err(Error::forbidden("another one")),
+            };
+            Box::pin(async { outcome })
+        });
+    let node = Node::start(App::builder().service("logging", service)).await;
+    let rescued = node.get("/logging/bad?rescue").await;
+    assert_eq!(rescued.pair(), (200, json!({ "by": "get" })));
+    let replaced = node.get("/logging/bad").await.pair();
+    assert_eq!(replaced, (200, json!({ "by": "all", "of": "another one" })));
+}
+
+#[tokio::test]
 async fn hooks_change_what_the_method_gets() {
     let service = Registration::new(Memory::new())
         .before(Method::Create, |context| {

@@ -1,0 +1,147 @@
+//! The examples, called as their readers would.
+
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/channels.rs"]
+mod channels;
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/hello.rs"]
+mod hello;
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/hooks.rs"]
+mod hooks;
+
+use serde_json::{Value, json};
+
+use crate::support::http::Request;
+use crate::support::socket::{SocketClient, request};
+use crate::support::{Node, eventually};
+
+#[tokio::test]
+async fn hello_answers_and_tells_everybody() {
+    let node = Node::serve(hello::app().unwrap()).await;
+    let mut client = SocketClient::connect(node.addr).await;
+    let created = node.post("/messages", &json!({ "text": "hi" })).await;
+    let message = json!({ "text": "hi", "id": 0 });
+    assert_eq!(created.pair(), (201, message.clone()));
+    let event = ("messages created".to_owned(), message.clone());
+    assert_eq!(client.event().await, event);
+    let known = node.app.service::<hello::Messages>().find().await.unwrap();
+    assert_eq!((known[0].id, known[0].text.as_str()), (0, "hi"));
+    let (status, error) = node.post("/messages", &json!({ "text": 1 })).await.pair();
+    assert_eq!(
+        (status, &error["data"][0]["instancePath"]),
+        (400, &json!("/text"))
+    );
+}
+
+#[tokio::test]
+async fn hooks_check_and_hide() {
+    let node = Node::serve(hooks::app().unwrap()).await;
+    let ada = json!({ "email": "ada@example.com", "password": "long enough" });
+    let seen = json!({ "email": "ada@example.com", "id": 0 });
+    let created = node.post("/users", &ada).await;
+    assert!(
+        created
+            .header("server-timing")
+            .unwrap()
+            .starts_with("call;dur=")
+    );
+    assert_eq!(created.pair(), (201, seen.clone()));
+    assert_eq!(node.get("/users").await.pair(), (200, json!([seen])));
+    let inside = node.app.service::<hooks::Users>().get(0).await.unwrap();
+    assert_eq!(inside.password, "long enough");
+
+    let (status, error) = node
+        .post("/users", &json!({ "email": "ada", "password": "short" }))
+        .await
+        .pair();
+    let errors = json!({ "email": "has no @", "password": "is shorter than 8 bytes" });
+    assert_eq!((status, &error["errors"]), (400, &errors));
+    let (status, error) = node.post("/users", &json!({ "email": "ada" })).await.pair();
+    let message = "validation failed: missing field `password`";
+    assert_eq!((status, &error["message"]), (400, &json!(message)));
+}
+
+#[tokio::test]
+async fn hooks_replace_results_and_errors() {
+    let node = Node::serve(hooks::app().unwrap()).await;
+    assert_eq!(
+        node.get("/users/nobody").await.pair(),
+        (200, json!({ "id": "nobody" }))
+    );
+    let unknown = json!({ "id": "17", "is": "unknown" });
+    assert_eq!(node.get("/users/17").await.pair(), (404, unknown));
+    let (status, error) = node.get("/users/motto").await.pair();
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        status == 500 && message.starts_with("Internal error, log id "),
+        "{message}"
+    );
+    let removal = node.send(Request::new("DELETE", "/users/17")).await;
+    assert_eq!(removal.status, 403);
+}
+
+/// Connects with a query.
+async fn visitor(node: &Node, query: &str) -> SocketClient {
+    let mut handshake = request(node.addr);
+    let uri = format!("{}&{query}", handshake.uri());
+    *handshake.uri_mut() = uri.parse().unwrap();
+    let mut visitor = SocketClient::open_with(handshake, None).await;
+    visitor.join().await;
+    visitor
+}
+
+async fn change(client: &mut SocketClient, method: &str, room: &str) -> Result<Value, Value> {
+    client
+        .call(method, "rooms", json!([{ "room": room }, {}]))
+        .await
+}
+
+#[tokio::test]
+async fn channels_lead_to_those_in_the_room() {
+    let node = Node::serve(channels::app().unwrap()).await;
+    let mut ada = visitor(&node, "name=Ada&room=kitchen").await;
+    let mut bob = visitor(&node, "name=Bob&room=hall").await;
+    let mut eve = visitor(&node, "name=Eve&moderator=1").await;
+    assert_eq!(change(&mut bob, "join", "kitchen").await, Ok(json!(2)));
+
+    let say = |room, text| json!([{ "room": room, "text": text, "author": "Eve" }, {}]);
+    ada.call("create", "messages", say("kitchen", "hi"))
+        .await
+        .unwrap();
+    let heard = json!({ "room": "kitchen", "text": "hi", "id": 0 });
+    assert_eq!(bob.event().await.1, heard);
+    assert_eq!(eve.event().await.1["author"], "Ada");
+
+    assert_eq!(change(&mut bob, "leave", "kitchen").await, Ok(json!(1)));
+    ada.call("create", "messages", say("kitchen", "who is here?"))
+        .await
+        .unwrap();
+    ada.call("create", "messages", say("hall", "Bob?"))
+        .await
+        .unwrap();
+    assert_eq!(bob.event().await.1["text"], "Bob?");
+    assert_eq!(ada.n_kept(), 0);
+}
+
+#[tokio::test]
+async fn channels_are_left_by_those_who_go() {
+    let node = Node::serve(channels::app().unwrap()).await;
+    let mut ada = visitor(&node, "name=Ada").await;
+    assert_eq!(change(&mut ada, "join", "hall").await, Ok(json!(1)));
+    let error = change(&mut ada, "join", "").await;
+    assert_eq!(error, Ok(json!(1)));
+    let misspelt = ada
+        .call("join", "rooms", json!([{ "name": "hall" }, {}]))
+        .await;
+    let message = "validation failed: missing field `room`";
+    assert_eq!(misspelt.unwrap_err()["message"], message);
+    drop(ada);
+    eventually("the room is empty", || {
+        node.app.channel("room/hall").is_empty()
+    })
+    .await;
+    let answer = Request::new("POST", "/rooms").header("x-service-method", "join");
+    let answer = node.send(answer.json(&json!({ "room": "hall" }))).await;
+    assert_eq!(answer.pair().1["message"], "only sockets can be in a room");
+}
