@@ -6,6 +6,7 @@
 mod bus;
 mod codec;
 mod events;
+mod examples;
 mod hostile;
 mod identity;
 #[cfg(feature = "redis")]
@@ -24,4 +25,7 @@ mod serve;
 mod socketio;
 mod support;
 mod sync;
+#[cfg(feature = "testing")]
+mod testing;
 mod tracing;
+mod typed;

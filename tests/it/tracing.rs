@@ -163,7 +163,7 @@ async fn watched() -> (Node, Seen) {
     });
     let node = Node::start(builder).await;
     let in_listener = seen.clone();
-    let messages = node.app.service("messages");
+    let messages = node.app.service_at("messages");
     messages.on_local("created", move |event| in_listener.note(event.trace()));
     (node, seen)
 }
@@ -274,7 +274,7 @@ async fn a_hook_can_name_the_span_of_another_library() {
     });
     let node = Node::start(named).await;
     let in_listener = seen.clone();
-    let messages = node.app.service("messages");
+    let messages = node.app.service_at("messages");
     messages.on_local("created", move |event| in_listener.note(event.trace()));
     assert_eq!(node.send(create(&[&traceparent()])).await.status, 201);
     let named = TraceContext::new(7, 9, 0).map(|trace| trace.to_string());
