@@ -187,6 +187,7 @@ table! { app: AppStats, "", besides [];
     counter wrong_node "Requests of long-polling for a session of another node"
     counter ignored_messages "Messages that named no method of any service"
     counter listener_panics "Panics of listeners"
+    counter listener_misfits "Events whose data did not fit the type of a listener"
     counter publisher_panics "Panics of publishers; their events reached no client"
     counter not_synced "Reads of publishers for fields that do not leave the node of the call"
     counter tap_panics "Panics of sync taps"

@@ -38,6 +38,8 @@ use tower::Service;
 
 pub use entrance::ClientAddr;
 pub(crate) use entrance::Entrance;
+#[cfg(feature = "__bench")]
+pub(crate) use socketio::Session;
 
 use crate::app::App;
 use crate::error::{Error, ErrorName};

@@ -1,15 +1,13 @@
 // The same requests to a real Feathers server and to the fixture: both answer alike, or a rule says why not.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { Agent, request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 
 import { randomOf, requests } from './differential-requests.mjs'
 import { defaults, known, rules } from './differential-rules.mjs'
-import { Program, socketClient, startFixture, stopStarted, until, within } from './support.mjs'
+import { socketClient, startFeathers, startFixture, stopStarted, tableOfDifferences, until, within } from './support.mjs'
 
 const REQUESTS = Number(process.env.WINGBEAT_DIFFERENTIAL_REQUESTS ?? 2000)
 const SEED = Number(process.env.WINGBEAT_DIFFERENTIAL_SEED ?? 1)
@@ -51,16 +49,9 @@ describe('a server of Feathers and wingbeat', () => {
   })
 
   it('differ in what the table of compatibility says', async () => {
-    const table = await readFile(fileURLToPath(new URL('../../docs/compatibility.md', import.meta.url)), 'utf8')
-    const named = [...table.matchAll(/^\|.*\| `([a-z0-9-]+)` \|$/gm)].map(([, name]) => name)
-    assert.deepEqual(named.sort(), [...rules, ...defaults].map(({ name }) => name).sort())
+    assert.deepEqual(await tableOfDifferences('Calls and events'), [...rules, ...defaults].map(({ name }) => name).sort())
   })
 })
-
-const startFeathers = async () => {
-  const program = new Program('feathers', process.execPath, [fileURLToPath(new URL('feathers-server.mjs', import.meta.url))], { PORT: '0', NODE_ENV: 'production' })
-  return Object.assign(program, { url: await program.line('listening', (line) => /^listening on (http:\S+)$/.exec(line)?.[1]) })
-}
 
 const bothAnswer = async (servers, request) => {
   const answers = await Promise.all(servers.map((server) => server.answer(request)))

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -221,6 +222,19 @@ export const startFixture = async (env = {}) => {
 
 // A variable of the caller's own shell must not reach the fixture: `undefined` removes it.
 const withoutEmpty = (clean, env) => ({ ...Object.fromEntries(Object.keys(clean).map((key) => [key, undefined])), ...env })
+
+/** A Feathers server on Express with the services of the fixture; see feathers-server.mjs. */
+export const startFeathers = async () => {
+  const program = new Program('feathers', process.execPath, [here('feathers-server.mjs')], { PORT: '0', NODE_ENV: 'production' })
+  return Object.assign(program, { url: await program.line('listening', (line) => /^listening on (http:\S+)$/.exec(line)?.[1]) })
+}
+
+/** The rules that a part of docs/compatibility.md names, in their order by name. */
+export const tableOfDifferences = async (part) => {
+  const page = await readFile(here('../../docs/compatibility.md'), 'utf8')
+  const [, text] = page.split(/^## /m).find((text) => text.startsWith(part)).split(part)
+  return [...text.matchAll(/^\|.*\| `([a-z0-9-]+)` \|$/gm)].map(([, name]) => name).sort()
+}
 
 /** What a fixture tells of its sync. */
 export const syncOf = async (node) => (await fetch(`${node.url}/sync`)).json()

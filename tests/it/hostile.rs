@@ -29,7 +29,7 @@ async fn bystander(broker: &MemoryBroker, name: &str) -> Bystander {
         .unwrap();
     let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
     let noted = Arc::clone(&heard);
-    app.service("messages").on_any("created", move |event| {
+    app.service_at("messages").on_any("created", move |event| {
         noted.lock().push(event.data().value().clone())
     });
     within(app.sync().ready()).await.unwrap();
@@ -85,7 +85,7 @@ async fn ten_thousand_hostile_payloads_cost_the_others_nothing() {
         send(&mut link, hostile(n)).await;
         if n % 100 == 0 {
             a.app
-                .service("messages")
+                .service_at("messages")
                 .create(json!({ "text": n }))
                 .await
                 .unwrap();

@@ -284,7 +284,7 @@ async fn a_call_outlives_its_client_and_its_event_is_heard() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hearing = Arc::clone(&heard);
     let note = move |event: &wingbeat::Event| hearing.lock().push(event.data().value().clone());
-    node.app.service("gate").on("created", note);
+    node.app.service_at("gate").on("created", note);
     let mut gone = node.client().await;
     gone.begin(&Request::new("POST", "/gate").json(&json!({ "n": 1 })))
         .await;

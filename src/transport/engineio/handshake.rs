@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::upgrade::OnUpgrade;
 use serde_json::{Map, Value, json};
 use tungstenite::handshake::derive_accept_key;
+use url::form_urlencoded;
 
 use crate::app::Config;
 use crate::transport::query;
@@ -15,7 +16,7 @@ use crate::transport::query;
 pub(super) struct Visit {
     pub(super) transport: Transport,
     /// The session that is there already.
-    pub(super) sid: Option<Value>,
+    pub(super) sid: Option<String>,
     is_version_4: bool,
     query: Map<String, Value>,
 }
@@ -53,19 +54,19 @@ pub(super) enum Refusal {
 impl Visit {
     /// Reads Engine.IO's own parameters.
     pub(super) fn of<B>(request: &Request<B>) -> Result<Self, Refusal> {
-        let mut query = query::parse(request.uri().query().unwrap_or_default());
-        let mut parameter = |name: &str| query.shift_remove(name);
-        let [transport, sid, version] = ["transport", "sid", "EIO"].map(&mut parameter);
-        parameter("t");
-        let transport = match transport.as_ref().and_then(Value::as_str) {
+        let text = request.uri().query().unwrap_or_default();
+        let [transport, sid, version] = ["transport", "sid", "EIO"].map(|name| own(text, name));
+        let transport = match transport.as_deref() {
             Some("polling") => Transport::Polling,
             Some("websocket") => Transport::Websocket,
             _ => return Err(Refusal::UnknownTransport),
         };
+        let mut query = query::parse(text);
+        query.retain(|name, _| !OWN.contains(&name.as_str()));
         Ok(Self {
             transport,
-            sid: sid.filter(|sid| sid != ""),
-            is_version_4: version == Some("4".into()),
+            sid: sid.filter(|sid| !sid.is_empty()),
+            is_version_4: version.as_deref() == Some("4"),
             query,
         })
     }
@@ -102,6 +103,12 @@ impl Visit {
             false => Err(Refusal::BadRequest),
         }
     }
+}
+
+/// Reads one of Engine.IO's own parameters as Node's `URLSearchParams` do; the last one counts.
+fn own(query: &str, name: &str) -> Option<String> {
+    let named = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+    named.last().map(|(_, value)| value.into_owned())
 }
 
 /// Makes the response that ends HTTP on this connection.
@@ -264,9 +271,27 @@ fn owned(headers: &HeaderMap) -> HeaderMap {
     owned
 }
 
+/// Engine.IO's own parameters; `t` keeps caches from answering.
+const OWN: [&str; 4] = ["EIO", "sid", "t", "transport"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_parameter_that_comes_twice_the_last_one_counts() {
+        let query = "EIO=3&EIO=%34&transport=websocket&transport=polling&sid=a&sid=&t=1&room=a%20b";
+        let request = Request::get(format!("/socket.io/?{query}"));
+        let visit = Visit::of(&request.body(()).unwrap()).unwrap();
+        assert_eq!(visit.transport, Transport::Polling);
+        assert!(visit.is_version_4);
+        assert_eq!(visit.sid, None);
+        assert_eq!(Value::from(visit.query), json!({ "room": "a b" }));
+        for name in ["transport[]=polling", "transport=polling+", ""] {
+            let request = Request::get(format!("/?{name}")).body(()).unwrap();
+            assert_eq!(Visit::of(&request).unwrap_err(), Refusal::UnknownTransport);
+        }
+    }
 
     #[test]
     fn hosts_are_the_same_with_their_ports() {

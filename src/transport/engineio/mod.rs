@@ -30,6 +30,7 @@
 mod client;
 mod cors;
 mod counters;
+mod goodbye;
 mod handshake;
 mod heartbeat;
 mod mailbox;
@@ -47,7 +48,6 @@ use axum::body::Body;
 use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use http::Request;
-use serde_json::Value;
 
 pub(crate) use counters::Counters;
 #[cfg(feature = "__fuzz")]
@@ -113,7 +113,7 @@ fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Response
 async fn resume(
     app: &App,
     mut request: Request<Body>,
-    (visit, sid): (&Visit, &Value),
+    (visit, sid): (&Visit, &str),
 ) -> Result<Response, Refusal> {
     let mailbox = app.sessions().find(sid)?;
     visit.resume(&request)?;

@@ -205,9 +205,8 @@ impl Polling {
     /// Follows the client's way to a websocket; true when the poll that waits is to end for it.
     fn change(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         if let Some(upgrade) = self.place.mailbox.take_upgrade() {
-            let config = self.app.config();
-            let deadline = Instant::now() + config.upgrade_timeout.min(LONGEST);
-            let probing = Probe::begin(upgrade, config.max_message);
+            let deadline = Instant::now() + self.app.config().upgrade_timeout.min(LONGEST);
+            let probing = Probe::begin(self.app.clone(), upgrade);
             self.upgrade = Upgrade::Probing(deadline, in_time(deadline, probing));
         }
         if let Upgrade::Probing(deadline, probing) = &mut self.upgrade {
@@ -222,7 +221,7 @@ impl Polling {
             Poll::Pending => {}
             Poll::Ready(None) => self.stay(),
             Poll::Ready(Some(probe)) => {
-                let changing = in_time(deadline, probe.confirmed());
+                let changing = in_time(deadline, probe.confirmed(self.app.clone()));
                 self.upgrade = Upgrade::Changing(interval(RELEASE), changing);
             }
         }
@@ -260,8 +259,8 @@ impl Polling {
         Socket::upgraded(probe, self.client, self.frames)
     }
 
-    /// Says goodbye to the poll that waits, after the client is out of all channels. If the end is this node's own, the next
-    /// poll is waited for, within a bound.
+    /// Says goodbye to the poll that waits, after the client is out of all channels. Unless the client went, the next poll is
+    /// waited for, within a bound.
     async fn close(mut self, reason: CloseReason, has_left: bool) {
         let waiting = self.client.session.end(reason);
         self.frames.extend(waiting);
@@ -271,12 +270,16 @@ impl Polling {
         let mailbox = &self.place.mailbox;
         let polled = poll_fn(|cx| {
             mailbox.register(cx);
+            // Nobody reads those any more.
+            if let Some(post) = mailbox.take_post() {
+                let _ = post.done.send(());
+            }
             match mailbox.is_polled(cx) {
                 Some(false) => Poll::Pending,
                 _ => Poll::Ready(()),
             }
         });
-        if let CloseReason::Restart | CloseReason::Slow | CloseReason::TooLarge = reason {
+        if !matches!(reason, CloseReason::Gone | CloseReason::Timeout) {
             let _ = timeout(GOODBYE, polled).await;
         }
         let mut body = payload::take(&mut self.frames, usize::MAX);

@@ -8,14 +8,15 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use tungstenite::Message;
 
+use super::goodbye::goodbye;
 use super::socket::UNREAD;
 use super::websocket::{Reader, TextFrame, Writer, close_frame};
+use crate::app::App;
 
 /// A websocket and what of it is read and not yet looked at.
 pub(super) struct Probe {
@@ -27,10 +28,10 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Answers the client's probe; `None` when there is none.
-    pub(super) async fn begin(upgrade: OnUpgrade, max_message: usize) -> Option<Self> {
+    pub(super) async fn begin(app: App, upgrade: OnUpgrade) -> Option<Self> {
         let mut probe = Self {
             io: upgrade.await.ok()?,
-            reader: Reader::new(max_message),
+            reader: Reader::new(app.config().max_message),
             writer: Writer::default(),
             rest: Vec::new(),
         };
@@ -40,16 +41,16 @@ impl Probe {
             let written = poll_fn(|cx| probe.writer.poll_write(&mut probe.io, cx)).await;
             return written.is_ok().then_some(probe);
         }
-        probe.close().await;
+        probe.close(&app);
         None
     }
 
     /// Waits for the client to change over; `None` when it does not.
-    pub(super) async fn confirmed(mut self) -> Option<Self> {
+    pub(super) async fn confirmed(mut self, app: App) -> Option<Self> {
         if self.hears("5").await {
             return Some(self);
         }
-        self.close().await;
+        self.close(&app);
         None
     }
 
@@ -91,12 +92,11 @@ impl Probe {
         message.map_err(io::Error::other)
     }
 
-    /// Says goodbye, within a bound.
-    async fn close(mut self) {
+    /// Says goodbye, which the client need not take before it may try again.
+    fn close(mut self, app: &App) {
         self.writer.push(close_frame(None));
-        let goodbye = poll_fn(|cx| self.writer.poll_write(&mut self.io, cx));
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        app.tasks().spawn("goodbye", async move {
+            goodbye(&mut self.io, &mut self.writer).await;
+        });
     }
 }
-
-const GOODBYE: Duration = Duration::from_secs(2);

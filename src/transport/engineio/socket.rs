@@ -1,19 +1,18 @@
 //! One connection: the task that reads, writes, pings and ends it.
 
-use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::rt::{Read, ReadBuf, Write};
+use hyper::rt::{Read, ReadBuf};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio::time::Instant;
 use tungstenite::{Error, Message};
 
 use super::client::{self, Client, Transport};
+use super::goodbye::goodbye;
 use super::heartbeat::Beat;
 use super::open;
 use super::probe::Probe;
@@ -193,7 +192,6 @@ impl Socket {
 
     /// Says goodbye, within a bound, after the client is out of all channels.
     async fn close(&mut self, closing: Closing) {
-        let is_ours = closing.frame.is_some();
         let waiting = self.client.session.end(closing.reason);
         if closing.reason == CloseReason::Slow {
             self.writer.give_up_unbegun();
@@ -202,25 +200,7 @@ impl Socket {
             self.writer.frames_mut().extend(waiting);
             self.writer.push(frame);
         }
-        let goodbye = poll_fn(|cx| self.poll_goodbye(cx, is_ours));
-        if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
-            tracing::debug!("a client did not take its goodbye");
-        }
-    }
-
-    /// Reads on after a close frame of ours: closing a socket with unread bytes resets it, and the client might lose the
-    /// frame.
-    fn poll_goodbye(&mut self, cx: &mut Context<'_>, is_ours: bool) -> Poll<io::Result<()>> {
-        ready!(self.writer.poll_write(&mut self.io, cx))?;
-        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        let mut is_open = is_ours;
-        while is_open {
-            let mut memory = UNREAD;
-            let mut buffer = ReadBuf::uninit(&mut memory);
-            ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
-            is_open = !buffer.filled().is_empty();
-        }
-        Poll::Ready(Ok(()))
+        goodbye(&mut self.io, &mut self.writer).await;
     }
 }
 
@@ -294,4 +274,3 @@ impl From<Error> for Closing {
 pub(super) const PING: &[u8] = b"\x81\x012";
 /// Memory for one read: it is on the stack at every wake, so it is not worth zeroing.
 pub(super) const UNREAD: [MaybeUninit<u8>; 8_192] = [const { MaybeUninit::uninit() }; 8_192];
-const GOODBYE: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use crate::json;
 pub(super) fn parse(bytes: &[u8]) -> Result<Value> {
     let text = String::from_utf8_lossy(bytes);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let start = text.len() - text.trim_start_matches([' ', '\t', '\n', '\r']).len();
+    let start = text.len() - text.trim_start_matches(WHITE_SPACE).len();
     match text[start..].chars().next() {
         Some(first) if first != '{' && first != '[' => {
             Err(Error::bad_request(unexpected_token(text, start)))
@@ -27,8 +27,8 @@ fn explain(error: &serde_json::Error, text: &str) -> String {
     if is("EOF while parsing a string") {
         return at("Unterminated string in JSON", text, text.len());
     }
-    if is("EOF while parsing an object") && text.trim_end().ends_with('{') {
-        return at("Expected property name or '}' in JSON", text, text.len());
+    if let Some(words) = missing(&reason, text) {
+        return at(words, text, text.len());
     }
     if let Some(words) = unfinished_number(&reason, text, place(error, text)) {
         return words;
@@ -49,6 +49,26 @@ fn explain(error: &serde_json::Error, text: &str) -> String {
         Some((_, words)) => at(words, text, place),
         None => unexpected_token(text, place),
     }
+}
+
+/// Says what a list or an object lacks that ends behind a whole name or value, or behind a comma.
+fn missing(reason: &str, text: &str) -> Option<&'static str> {
+    let end = text.trim_end_matches(WHITE_SPACE).as_bytes().last()?;
+    let words = match (reason.split(" at line").next()?, end) {
+        ("EOF while parsing a list", b'[') => return None,
+        ("EOF while parsing a list", _) => NO_COMMA_IN_LIST,
+        ("EOF while parsing an object", b'{') => NO_NAME,
+        ("EOF while parsing an object", b'"') if goes_on(text, ":") => NO_COLON,
+        ("EOF while parsing an object", _) => NO_COMMA_IN_OBJECT,
+        ("EOF while parsing a value", b',') if goes_on(text, "\"\":") => NO_QUOTED_NAME,
+        _ => return None,
+    };
+    Some(words)
+}
+
+/// Tells whether the text could go on so.
+fn goes_on(text: &str, more: &str) -> bool {
+    json::from_str(&format!("{text}{more}")).is_err_and(|error| error.is_eof())
 }
 
 /// Says what a number lacks, or that it begins with a zero.
@@ -112,28 +132,22 @@ fn shorten(side: &mut Vec<char>) -> &'static str {
     if is_cut { "..." } else { "" }
 }
 
+const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 const CONTEXT: usize = 10;
 const TRAILING_COMMA: &str = "trailing comma";
+const NO_NAME: &str = "Expected property name or '}' in JSON";
+const NO_QUOTED_NAME: &str = "Expected double-quoted property name in JSON";
+const NO_COLON: &str = "Expected ':' after property name in JSON";
+const NO_COMMA_IN_LIST: &str = "Expected ',' or ']' after array element in JSON";
+const NO_COMMA_IN_OBJECT: &str = "Expected ',' or '}' after property value in JSON";
 
 /// What our parser says, and what V8 says. Everything else is an unexpected token.
 const WORDS: &[(&str, &str)] = &[
-    (
-        "key must be a string",
-        "Expected property name or '}' in JSON",
-    ),
-    (
-        TRAILING_COMMA,
-        "Expected double-quoted property name in JSON",
-    ),
-    ("expected `:`", "Expected ':' after property name in JSON"),
-    (
-        "expected `,` or `}`",
-        "Expected ',' or '}' after property value in JSON",
-    ),
-    (
-        "expected `,` or `]`",
-        "Expected ',' or ']' after array element in JSON",
-    ),
+    ("key must be a string", NO_NAME),
+    (TRAILING_COMMA, NO_QUOTED_NAME),
+    ("expected `:`", NO_COLON),
+    ("expected `,` or `}`", NO_COMMA_IN_OBJECT),
+    ("expected `,` or `]`", NO_COMMA_IN_LIST),
     (
         "trailing characters",
         "Unexpected non-whitespace character after JSON",
@@ -179,6 +193,18 @@ mod tests {
 [1, => Unexpected end of JSON input
 { => Expected property name or '}' in JSON at position 1
 {"a":"x => Unterminated string in JSON at position 7
+[1 => Expected ',' or ']' after array element in JSON at position 2
+[1  => Expected ',' or ']' after array element in JSON at position 3
+["é😀" => Expected ',' or ']' after array element in JSON at position 6
+[{"a":1} => Expected ',' or ']' after array element in JSON at position 8
+[ => Unexpected end of JSON input
+[tr => Unexpected end of JSON input
+{"a" => Expected ':' after property name in JSON at position 4
+{"a"  => Expected ':' after property name in JSON at position 5
+{"a":1 => Expected ',' or '}' after property value in JSON at position 6
+{"a":"x" => Expected ',' or '}' after property value in JSON at position 8
+{"a":1,  => Expected double-quoted property name in JSON at position 8
+{"a":tr => Unexpected end of JSON input
 42 => Unexpected token '4', "42" is not valid JSON
  "x" => Unexpected token '"', " "x"" is not valid JSON
 null => Unexpected token 'n', "null" is not valid JSON

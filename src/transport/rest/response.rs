@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::channels::is_truthy;
 use crate::error::Error;
+use crate::json;
 use crate::service::{Method, Reply};
 
 /// Renders what a call answers (§1.2).
@@ -19,14 +20,14 @@ pub(super) fn reply(method: &Method, reply: Reply) -> Response {
     }
     let derived = || derived_status(method, headers.contains_key(header::LOCATION), &body);
     let status = reply.http.status.unwrap_or_else(derived);
-    json(status, headers, &body)
+    respond(status, headers, &body)
 }
 
 /// Renders an error; hooks have no say in it.
 pub(super) fn error(error: &Error, compat: bool) -> Response {
     let public = error.public(compat);
     let status = StatusCode::from_u16(public.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    json(status, HeaderMap::new(), &public.to_json())
+    respond(status, HeaderMap::new(), &public.to_json())
 }
 
 fn derived_status(method: &Method, has_location: bool, body: &Value) -> StatusCode {
@@ -38,11 +39,12 @@ fn derived_status(method: &Method, has_location: bool, body: &Value) -> StatusCo
     }
 }
 
-fn json(status: StatusCode, mut headers: HeaderMap, body: &Value) -> Response {
+fn respond(status: StatusCode, mut headers: HeaderMap, body: &Value) -> Response {
     if is_bodiless(status) {
         return (status, headers).into_response();
     }
-    let text = body.to_string();
+    let mut text = Vec::with_capacity(USUAL);
+    json::write(&mut text, body);
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
@@ -79,6 +81,9 @@ fn is_escape(behind_percent: &str) -> bool {
     let digits = behind_percent.as_bytes().get(..2);
     digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
+
+/// Bytes that most answers do not exceed.
+const USUAL: usize = 512;
 
 /// What the Location of Express escapes, besides everything that is not ASCII.
 const UNSAFE: &AsciiSet = &CONTROLS

@@ -1,7 +1,6 @@
 //! What the server sends: events, answers, and replies to connecting, each a finished frame.
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::binary;
@@ -9,6 +8,7 @@ use crate::channels::is_truthy;
 use crate::connections::WireFormat;
 use crate::error::Error;
 use crate::event::{Event, Json};
+use crate::json;
 use crate::service::Reply;
 use crate::transport::engineio::TextFrame;
 
@@ -31,7 +31,7 @@ impl WireFormat for Events {
         let payload = payload.as_bytes();
         let mut frame = TextFrame::with_capacity(name.len() + payload.len() + ROOM);
         frame.push(b"42[");
-        push_json(&mut frame, &name);
+        json::write_string(frame.text_mut(), &name);
         frame.push(b",");
         frame.push(payload);
         frame.push(b"]");
@@ -50,8 +50,11 @@ fn with_attachments(name: &str, payload: &Json) -> Option<Bytes> {
         return None;
     }
     let mut frame = TextFrame::with_capacity(name.len() + ANSWER);
-    frame.push(format!("45{}-", parts.len()).as_bytes());
-    push_json(&mut frame, &(name, value));
+    frame.push(format!("45{}-[", parts.len()).as_bytes());
+    json::write_string(frame.text_mut(), name);
+    frame.push(b",");
+    json::write(frame.text_mut(), &value);
+    frame.push(b"]");
     Some(frame.finish_with(&parts))
 }
 
@@ -65,7 +68,7 @@ pub(super) fn result(ack: u64, reply: Reply) -> Bytes {
         n => frame.push(format!("46{n}-{ack}[").as_bytes()),
     }
     frame.push(b"null,");
-    push_json(&mut frame, &result);
+    json::write(frame.text_mut(), &result);
     frame.push(b"]");
     frame.finish_with(&parts)
 }
@@ -74,7 +77,7 @@ pub(super) fn result(ack: u64, reply: Reply) -> Bytes {
 pub(super) fn error(ack: u64, error: &Error, compat: bool) -> Bytes {
     let mut frame = TextFrame::with_capacity(ANSWER);
     frame.push(format!("43{ack}[").as_bytes());
-    push_json(&mut frame, &error.to_ack(compat));
+    json::write(frame.text_mut(), &error.to_ack(compat));
     frame.push(b"]");
     frame.finish()
 }
@@ -88,12 +91,6 @@ pub(super) fn connected(sid: &str) -> Bytes {
 pub(super) fn invalid_namespace(namespace: &str) -> Bytes {
     let refusal: Value = json!({ "message": "Invalid namespace" });
     TextFrame::of(&format!("44{namespace},{refusal}"))
-}
-
-fn push_json(frame: &mut TextFrame, value: &impl Serialize) {
-    serde_json::to_writer(frame, value).expect(
-        "memory takes everything, and neither texts nor `Value`s have keys that are no strings",
-    );
 }
 
 /// Room for brackets, quotes and what has to be escaped in a name.

@@ -2,6 +2,8 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use wingbeat::channels::Channel;
+use wingbeat::connections::Connection;
 use wingbeat::stores::Multi;
 use wingbeat::{App, AppBuilder, Config, Memory};
 
@@ -45,7 +47,7 @@ async fn each_element_of_a_result_is_an_event_and_all_come_in_order() {
     let mut clients = clients(&node, 3).await;
     let records: Vec<Value> = (0..500).map(|n| json!({ "n": n })).collect();
     node.app
-        .service("messages")
+        .service_at("messages")
         .create(records.into())
         .await
         .unwrap();
@@ -75,7 +77,7 @@ async fn events_have_the_name_of_the_registered_path() {
             json!({ "a": 1, "id": 0 })
         )
     );
-    let service = node.app.service("messages");
+    let service = node.app.service_at("messages");
     service.emit("created", json!([1, "two"])).unwrap();
     assert_eq!(
         client.event().await,
@@ -118,6 +120,69 @@ async fn only_those_in_the_channel_hear_and_leaving_ends_it() {
     .await;
 }
 
+#[tokio::test]
+async fn all_filters_of_a_channel_have_to_agree() {
+    let chosen = |channel: Channel| {
+        let has = |name: &'static str| {
+            move |connection: &Connection| connection.query().contains_key(name)
+        };
+        channel.filter(has("a")).filter(has("b"))
+    };
+    let builder = App::builder()
+        .service("messages", Memory::new())
+        .on_connection(|connection, channels| channels.channel("all").join(connection))
+        .publish(move |_, channels| chosen(channels.channel("all")));
+    let node = Node::start(builder).await;
+    let mut clients = Vec::new();
+    for query in ["&a=1", "&b=1", "&a=1&b=1"] {
+        let mut handshake = crate::support::socket::request(node.addr);
+        let uri = format!("{}{query}", handshake.uri());
+        *handshake.uri_mut() = uri.parse().unwrap();
+        let mut client = SocketClient::open_with(handshake, None).await;
+        client.join().await;
+        clients.push(client);
+    }
+    assert_eq!(node.app.channel("all").len(), 3);
+    assert_eq!(chosen(node.app.channel("all")).len(), 1);
+    clients[2]
+        .call("create", "messages", json!([{ "text": "hi" }, {}]))
+        .await
+        .unwrap();
+    assert_eq!(clients[2].event().await.1["text"], "hi");
+    for client in &mut clients[..2] {
+        client.call("find", "messages", json!([{}])).await.unwrap();
+        assert_eq!(client.n_kept(), 0);
+    }
+}
+
+#[tokio::test]
+async fn who_is_in_several_channels_hears_once_what_the_first_of_them_sends() {
+    let builder = App::builder()
+        .service("messages", Memory::new())
+        .on_connection(|connection, channels| {
+            channels.channel("a").join(connection);
+            channels.channel("b").join(connection);
+        })
+        .publish(|publication, channels| {
+            let [a, b] = ["a", "b"].map(|name| channels.channel(name));
+            match publication.data()["text"].as_str() {
+                Some("first") => vec![a.send(json!("of a")), b.send(json!("of b"))],
+                Some("second") => vec![a, b.send(json!("of b"))],
+                _ => vec![a.send(json!(0)), b.send(json!("of b"))],
+            }
+        });
+    let node = Node::start(builder).await;
+    let mut client = SocketClient::connect(node.addr).await;
+    for (text, heard) in [("first", "of a"), ("second", "second"), ("third", "third")] {
+        let created = json!([{ "text": text }, {}]);
+        client.call("create", "messages", created).await.unwrap();
+        let data = client.event().await.1;
+        assert_eq!(data.get("text").unwrap_or(&data), heard);
+        client.call("find", "messages", json!([{}])).await.unwrap();
+        assert_eq!(client.n_kept(), 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_hear_every_event_once() {
     let node = Node::start(chat()).await;
@@ -132,7 +197,7 @@ async fn two_hundred_clients_hear_every_event_once() {
     }
     // What comes after the last one shows that nothing came twice.
     node.app
-        .service("messages")
+        .service_at("messages")
         .emit("created", json!({ "n": "last" }))
         .unwrap();
     for client in &mut clients {
@@ -178,7 +243,7 @@ async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_event_comes_before_the_answer_to_connecting() {
     let node = Node::start(chat()).await;
-    let service = node.app.service("messages");
+    let service = node.app.service_at("messages");
     let storm = background(async move {
         loop {
             service.create(json!({ "n": 1 })).await.unwrap();

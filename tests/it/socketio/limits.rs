@@ -199,7 +199,7 @@ async fn an_answer_may_be_larger_than_the_outbox() {
     let node = Node::start(App::builder().service("messages", Memory::new())).await;
     let text = "x".repeat(3 << 20);
     node.app
-        .service("messages")
+        .service_at("messages")
         .create(json!({ "text": text }))
         .await
         .unwrap();

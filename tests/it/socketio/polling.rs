@@ -20,7 +20,7 @@ fn chat() -> AppBuilder {
 }
 
 fn emit(node: &Node, n: usize) {
-    let service = node.app.service("messages");
+    let service = node.app.service_at("messages");
     service.emit("created", json!({ "n": n })).unwrap();
 }
 
@@ -123,7 +123,7 @@ async fn an_answer_has_no_more_than_the_payload_limit() {
     }
     assert_eq!(heard, (0..100).map(event).collect::<Vec<_>>());
     let large = json!({ "text": "x".repeat(1_000) });
-    let service = node.app.service("messages");
+    let service = node.app.service_at("messages");
     service.emit("created", large).unwrap();
     assert!(
         client.packet().await.len() > 1_000,
@@ -169,7 +169,7 @@ async fn binary_data_is_text_both_ways() {
     for packet in expected {
         assert_eq!(client.packet().await, packet);
     }
-    let stored = node.app.service("messages").get(0).await.unwrap();
+    let stored = node.app.service_at("messages").get(0).await.unwrap();
     assert_eq!(stored["file"], json!({ "$binary": "AQID/w==" }));
 }
 

@@ -34,7 +34,6 @@ async fn requests_that_fit_no_session_get_the_errors_of_engine_io() {
     };
     let table = [
         (get("EIO=4&transport=polling&sid=nobody"), unknown()),
-        (get("EIO=4&transport=polling&sid[a]=b"), unknown()),
         (get("EIO=3&transport=polling&sid=SID"), bad_request()),
         (get("EIO=4&transport=websocket&sid=SID"), bad_request()),
         (client.request("PUT"), (500, Value::Null)),
@@ -80,7 +79,7 @@ async fn a_second_post_at_once_ends_the_session() {
     assert_eq!(first.answer().await.status, 100);
     let second = client.try_post("3").await;
     assert_eq!((second.status, second.text()), (400, ""));
-    eventually("the session is over", || node.app.n_connections() == 0).await;
+    assert_eq!(client.packet().await, "1");
     assert_eq!(error(&client.poll().await), unknown());
     assert_eq!(node.app.stats().closed_protocol, 1);
 }
@@ -108,6 +107,19 @@ async fn posts_that_are_no_packets_end_the_session() {
     }
     eventually("all sessions are over", || node.app.n_connections() == 0).await;
     assert_eq!(node.app.stats().closed_protocol, 9);
+}
+
+#[tokio::test]
+async fn who_breaks_the_protocol_without_a_poll_still_gets_what_waits() {
+    let node = node().await;
+    let mut client = PollClient::connect(node.addr).await;
+    client.post("40/nope,\u{1e}42[").await;
+    client.post("nobody reads this").await;
+    let refused = r#"44/nope,{"message":"Invalid namespace"}"#;
+    assert_eq!(client.packet().await, refused);
+    assert_eq!(client.packet().await, "1");
+    assert_eq!(error(&client.poll().await), unknown());
+    assert_eq!(node.app.n_connections(), 0);
 }
 
 #[tokio::test]
@@ -155,7 +167,7 @@ async fn a_client_that_does_not_fetch_is_closed_as_slow() {
     let node = Node::start(builder.config(config)).await;
     let mut client = PollClient::connect(node.addr).await;
     for n in 0..101 {
-        let service = node.app.service("messages");
+        let service = node.app.service_at("messages");
         service.emit("created", json!({ "n": n })).unwrap();
     }
     assert_eq!(client.packet().await, "1");

@@ -1,7 +1,5 @@
 //! Websocket frames as a server writes them: whole and unmasked.
 
-use std::io;
-
 use bytes::{Buf, Bytes};
 
 /// A text frame that is being written; the header's room is kept in front, so finishing it copies nothing.
@@ -26,6 +24,11 @@ impl TextFrame {
     /// Appends a piece; all pieces together are UTF-8.
     pub(crate) fn push(&mut self, piece: &[u8]) {
         self.0.extend_from_slice(piece);
+    }
+
+    /// Returns where the next pieces are appended, for what writes them one by one.
+    pub(crate) fn text_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
     }
 
     /// Ends the frame.
@@ -66,17 +69,6 @@ impl TextFrame {
         };
         self.0[start] = FINAL | TEXT;
         start
-    }
-}
-
-impl io::Write for TextFrame {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.push(piece);
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -55,8 +55,10 @@ impl Reader {
         if input.is_empty() && self.context.is_none() {
             return Ok(None);
         }
-        let max_message = self.max_message;
-        let context = self.context.get_or_insert_with(|| context(max_message));
+        let (max_message, n_read) = (self.max_message, input.len());
+        let context = self
+            .context
+            .get_or_insert_with(|| context(max_message, n_read));
         let mut feed = Feed {
             input,
             boundary: &mut self.boundary,
@@ -137,9 +139,10 @@ impl Write for Feed<'_, '_> {
     }
 }
 
-fn context(max_message: usize) -> Box<WebSocketContext> {
+/// Makes a context that takes so many bytes at once, within bounds: most messages are short, and have one of their own.
+fn context(max_message: usize, n_read: usize) -> Box<WebSocketContext> {
     let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
+        .read_buffer_size(n_read.clamp(LEAST_BUFFER, READ_BUFFER))
         .write_buffer_size(0)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message))
@@ -151,6 +154,7 @@ fn context(max_message: usize) -> Box<WebSocketContext> {
 const MAX_HEADER: usize = 14;
 /// The library's default of 128 KiB would be taken at once.
 const READ_BUFFER: usize = 4_096;
+const LEAST_BUFFER: usize = 256;
 
 #[cfg(test)]
 mod tests {
