@@ -181,6 +181,11 @@ impl Publishers {
         )
     }
 
+    /// Tells whether this level or `outer` has a publisher for an event.
+    pub(crate) fn has_publisher(&self, outer: &Self, event: &str) -> bool {
+        self.pick(event).or_else(|| outer.pick(event)).is_some()
+    }
+
     fn pick(&self, event: &str) -> Option<&Publisher> {
         let of = |event: Option<&str>| {
             let mut publishers = self.by_event.iter();

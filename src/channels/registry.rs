@@ -110,12 +110,16 @@ impl Channel {
         }
     }
 
-    /// Returns how many connections are in the channel.
+    /// Returns how many connections are in the channel, without those that a filter leaves out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.channels
-            .members(&self.name)
-            .map_or(0, |members| members.read().len())
+        if self.filter.is_none() {
+            let members = self.channels.members(&self.name);
+            return members.map_or(0, |members| members.read().len());
+        }
+        let mut n = 0;
+        self.for_each(|_| n += 1);
+        n
     }
 
     /// Tells whether no connection is in the channel.
@@ -132,10 +136,13 @@ impl Channel {
         self
     }
 
-    /// Returns the same channel without the connections for which `keep` is false.
+    /// Returns the same channel without the connections for which `keep` is false; of several filters all have to agree.
     #[must_use]
     pub fn filter(mut self, keep: impl Fn(&Connection) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Arc::new(keep));
+        self.filter = Some(match self.filter.take() {
+            Some(before) => Arc::new(move |connection| before(connection) && keep(connection)),
+            None => Arc::new(keep),
+        });
         self
     }
 
@@ -178,5 +185,73 @@ pub(crate) fn is_truthy(data: &Value) -> bool {
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => !text.is_empty(),
         Value::Bool(true) | Value::Array(_) | Value::Object(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use serde_json::Map;
+
+    use super::*;
+    use crate::connections::{ConnectionInfo, OutboxLimits, WireFormat};
+    use crate::event::Event;
+
+    #[derive(Debug)]
+    struct Plain;
+
+    impl WireFormat for Plain {
+        fn name(&self) -> &'static str {
+            "plain"
+        }
+
+        fn encode(&self, _event: &Event, payload: &Json) -> Bytes {
+            Bytes::copy_from_slice(payload.as_bytes())
+        }
+    }
+
+    fn connection(id: u64) -> Connection {
+        let info = ConnectionInfo {
+            provider: "plain",
+            headers: HeaderMap::new(),
+            query: Map::new(),
+            format: &Plain,
+            limits: OutboxLimits::default(),
+        };
+        Connection::new(id, info)
+    }
+
+    /// Whoever looked into a channel of others would wait for its lock, which is held until the end.
+    #[test]
+    fn leaving_looks_into_no_channel_of_others() {
+        let channels = Channels::default();
+        let [leaving, staying] = [1, 2].map(connection);
+        for name in ["left", "own", "shared"] {
+            channels.channel(name).join(&leaving);
+        }
+        channels.channel("shared").join(&staying);
+        let others: Vec<String> = (0..100).map(|at| format!("other-{at}")).collect();
+        for name in &others {
+            channels.channel(name).join(&staying);
+        }
+        let others = others.iter().filter_map(|name| channels.members(name));
+        let others: Vec<_> = others.collect();
+        let held: Vec<_> = others.iter().map(|members| members.write()).collect();
+
+        let (done, is_done) = mpsc::channel();
+        let own = channels.clone();
+        thread::spawn(move || {
+            own.channel("left").leave(&leaving);
+            own.disconnect(&leaving);
+            done.send(own.names().len())
+        });
+        let names = is_done.recv_timeout(Duration::from_secs(10));
+        assert_eq!(names, Ok(1 + held.len()), "it is in none of its channels");
+        assert_eq!(channels.channel("shared").len(), 1);
     }
 }
