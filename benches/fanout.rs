@@ -22,6 +22,8 @@
 
 #[path = "fanout/client.rs"]
 mod client;
+#[path = "fanout/ended.rs"]
+mod ended;
 #[path = "fanout/figures.rs"]
 mod figures;
 #[path = "fanout/flight.rs"]
@@ -47,6 +49,7 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
+use ended::ended;
 use measure::Plan;
 
 /// How everything here ends.
@@ -55,19 +58,13 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let ended = match args.as_slice() {
+    let outcome = match args.as_slice() {
         ["--role", "client", args @ ..] => client::main(args),
         ["--role", "node", ..] => node::main(),
         ["--role", floor, connections] => floor::main(floor, connections),
         _ => bench(args.contains(&"--bench")),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("fanout: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("fanout", outcome)
 }
 
 /// Cargo passes `--bench` to benches alone; without it this is a test.

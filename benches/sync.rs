@@ -35,6 +35,8 @@ mod bare;
 mod broker;
 #[path = "sync/client/mod.rs"]
 mod client;
+#[path = "fanout/ended.rs"]
+mod ended;
 #[path = "fanout/figures.rs"]
 mod figures;
 #[path = "fanout/frame.rs"]
@@ -70,6 +72,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use broker::{Broker, NatsServer, RabbitMq, RedisServer};
+use ended::ended;
 use measure::Plan;
 use roles::run;
 
@@ -78,19 +81,13 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    let ended = match args.as_slice() {
+    let outcome = match args.as_slice() {
         [flag, role, uri, tape] if flag == "--role" => {
             run(act(role.clone(), uri.clone(), tape.clone()))
         }
         args => bench(args),
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("sync: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("sync", outcome)
 }
 
 async fn act(role: String, uri: String, tape: String) -> Outcome<()> {

@@ -6,9 +6,10 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, poll};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
@@ -32,6 +33,35 @@ impl Tasks {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        self.tracker.spawn(self.guarded(name, future))
+    }
+
+    /// Runs a future to its end, also when nobody waits for that any more; `None` when it panicked.
+    ///
+    /// What it does before it waits for something it does at once, in the task that asks; it gets a task of its own if it
+    /// waits. A task costs more than most of what never waits.
+    pub(crate) async fn run<T, F>(&self, name: &'static str, future: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        // A close that comes in between waits for it as for a task.
+        let token = self.token();
+        let mut guarded = Box::pin(self.guarded(name, future));
+        if let Poll::Ready(outcome) = poll!(guarded.as_mut()) {
+            return outcome;
+        }
+        let task = self.tracker.spawn(guarded);
+        drop(token);
+        task.await.ok().flatten()
+    }
+
+    /// Logs and counts a panic; the outcome is `None` then.
+    fn guarded<F: Future>(
+        &self,
+        name: &'static str,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + use<F> {
         let panics = Arc::clone(&self.panics);
         let guarded = AssertUnwindSafe(future).catch_unwind().map(move |outcome| {
             outcome.inspect_err(|_| {
@@ -39,11 +69,9 @@ impl Tasks {
                 tracing::error!(task = name, "a task panicked");
             })
         });
-        self.tracker.spawn(
-            guarded
-                .map(Result::ok)
-                .instrument(tracing::debug_span!("task", name)),
-        )
+        guarded
+            .map(Result::ok)
+            .instrument(tracing::debug_span!("task", name))
     }
 
     /// Counts something that is no task as one until the token is dropped.
@@ -115,5 +143,27 @@ mod tests {
             Some(1)
         );
         assert_eq!(tasks.panics(), 1);
+        assert_eq!(
+            tasks.run("bad", async { panic!("on purpose") }).await,
+            None::<()>
+        );
+        assert_eq!(tasks.run("good", async { 1 }).await, Some(1));
+        assert_eq!(tasks.panics(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_runs_and_waits_comes_to_its_end_when_nobody_waits_for_it() {
+        let tasks = Tasks::default();
+        let (told, hears) = tokio::sync::oneshot::channel();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let mut run = Box::pin(tasks.run("abandoned", async move {
+            let heard: Result<i32, _> = hears.await;
+            let _ = done.send(heard);
+        }));
+        assert!(poll!(run.as_mut()).is_pending());
+        drop(run);
+        told.send(7).unwrap();
+        assert_eq!(is_done.await.unwrap(), Ok(7));
+        assert_eq!(tasks.close(Duration::from_secs(1)).await, 0);
     }
 }

@@ -25,8 +25,18 @@ pub(crate) fn frame(seq: u64) -> Vec<u8> {
 
 /// Returns a masked text frame of a client; the key of zeros leaves the text readable.
 pub(crate) fn masked(text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len()).unwrap_or_default();
-    [&[TEXT, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+    let mut frame = vec![TEXT];
+    match u8::try_from(text.len()) {
+        Ok(length) if length < LENGTH_IS_U16 => frame.push(MASK | length),
+        _ => {
+            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            frame.push(MASK | LENGTH_IS_U16);
+            frame.extend(length.to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(text.as_bytes());
+    frame
 }
 
 /// A frame of a server.
@@ -75,6 +85,7 @@ impl<'a> Frame<'a> {
 }
 
 const TEXT: u8 = 0x81;
+const MASK: u8 = 0x80;
 const LENGTH_IS_U16: u8 = 126;
 const LENGTH_IS_U64: u8 = 127;
 const SEQ_DIGITS: usize = 10;

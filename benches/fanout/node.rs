@@ -51,7 +51,7 @@ async fn publish(app: &App, control: TcpListener) -> Outcome<()> {
             1 => event(seq),
             n => (seq..seq + n).map(event).collect(),
         };
-        app.service(PATH).create(data).await?;
+        app.service_at(PATH).create(data).await?;
         seq += n;
     }
 }

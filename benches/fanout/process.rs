@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::Outcome;
 
-/// A copy of this program in another role; it ends with its owner.
+/// A copy of this program in another role, or another program; it ends with its owner.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -24,11 +24,18 @@ pub(crate) struct Cpu {
 impl Process {
     /// Starts this program in a role, with as many open files as the machine grants.
     pub(crate) fn start(role: &str, args: &[&str]) -> Outcome<Self> {
-        let mut child = Command::new("sh")
-            .args(["-c", r#"ulimit -n "$(ulimit -H -n)"; exec "$0" "$@""#])
-            .arg(env::current_exe()?)
-            .args(["--role", role])
-            .args(args)
+        Self::run(
+            Command::new("sh")
+                .args(["-c", r#"ulimit -n "$(ulimit -H -n)"; exec "$0" "$@""#])
+                .arg(env::current_exe()?)
+                .args(["--role", role])
+                .args(args),
+        )
+    }
+
+    /// Starts any program that talks in lines.
+    pub(crate) fn run(command: &mut Command) -> Outcome<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

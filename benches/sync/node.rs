@@ -23,11 +23,11 @@ pub(crate) async fn sender(uri: &str, tape: &str) -> Outcome<()> {
     let recording = Recording::new(adapter(uri)?, &recorder);
     let app = app("a").sync(recording).build()?;
     let listener = Arc::clone(&heard);
-    app.service(PATH)
+    app.service_at(PATH)
         .on_local(EVENT, move |event| listener.take(event.data().as_bytes()));
     app.sync().ready().await?;
     let mut emitter = Emitter {
-        service: app.service(PATH),
+        service: app.service_at(PATH),
         seq: 0,
         recorder,
         tape: tape.into(),
@@ -43,7 +43,7 @@ pub(crate) async fn receiver(uri: &str) -> Outcome<()> {
     let heard = Arc::new(heard());
     let app = app("b").sync_uri(uri).build()?;
     let listener = Arc::clone(&heard);
-    app.service(PATH)
+    app.service_at(PATH)
         .on_any(EVENT, move |event| listener.take(event.data().as_bytes()));
     let listener = Arc::clone(&heard);
     app.on_gap(move |gap| {

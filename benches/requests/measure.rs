@@ -1,0 +1,147 @@
+//! What is measured: both servers in turn, for every transport and method.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::exchange::{Method, Transport, rows};
+use crate::figures::setting;
+use crate::process::Process;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) connections: u32,
+    pub(crate) time: Duration,
+    pub(crate) rounds: usize,
+}
+
+/// What one server did with one kind of request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) requests: f64,
+    pub(crate) seconds: f64,
+    /// Seconds of CPU.
+    pub(crate) user: f64,
+    pub(crate) system: f64,
+}
+
+/// What both did with one kind of request in one round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) transport: Transport,
+    pub(crate) method: Method,
+    pub(crate) wingbeat: Load,
+    pub(crate) feathers: Load,
+}
+
+/// Lets both servers take their turn with every kind of request, in fresh processes.
+pub(crate) fn round(plan: &Plan) -> Outcome<Vec<Measured>> {
+    let rows = rows().to_string();
+    let wingbeat = Server::started(Process::start("node", &[&rows])?)?;
+    let feathers = Server::started(Process::run(&mut feathers(&rows))?)?;
+    let mut measured = Vec::new();
+    for transport in Transport::ALL {
+        for method in Method::ALL {
+            measured.push(Measured {
+                transport,
+                method,
+                wingbeat: wingbeat.measure(plan, transport, method)?,
+                feathers: feathers.measure(plan, transport, method)?,
+            });
+        }
+    }
+    Ok(measured)
+}
+
+impl Plan {
+    /// Reads the plan of a bench.
+    pub(crate) fn from_env() -> Outcome<Self> {
+        Ok(Self {
+            connections: setting("WINGBEAT_BENCH_CONNECTIONS", 32)?,
+            time: Duration::from_secs_f64(setting("WINGBEAT_BENCH_SECONDS", 4.0)?),
+            rounds: setting("WINGBEAT_BENCH_ROUNDS", 3)?,
+        })
+    }
+
+    /// Returns the plan of a test, which wants answers and no figures.
+    pub(crate) fn short() -> Self {
+        Self {
+            connections: 4,
+            time: Duration::from_millis(200),
+            rounds: 1,
+        }
+    }
+}
+
+/// A server that listens.
+struct Server {
+    process: Process,
+    port: u64,
+}
+
+impl Server {
+    fn started(mut process: Process) -> Outcome<Self> {
+        match *process.hear("listening")?.as_slice() {
+            [port] => Ok(Self { process, port }),
+            _ => Err("a server without a port".into()),
+        }
+    }
+
+    /// Measures after a while in which Node compiles what it runs often.
+    fn measure(&self, plan: &Plan, transport: Transport, method: Method) -> Outcome<Load> {
+        let (connections, port) = (plan.connections.to_string(), self.port.to_string());
+        let args = [transport.label(), method.label(), &connections, &port];
+        let mut client = Process::start("client", &args)?;
+        client.hear("open")?;
+        run(&mut client, plan.time / 2)?;
+        let before = self.process.cpu()?;
+        let (requests, seconds) = run(&mut client, plan.time)?;
+        let after = self.process.cpu()?;
+        Ok(Load {
+            requests,
+            seconds,
+            user: after.user - before.user,
+            system: after.system - before.system,
+        })
+    }
+}
+
+impl Load {
+    /// Returns the microseconds of CPU that a request took, from the seconds that all took.
+    pub(crate) fn per_request(&self, seconds: f64) -> f64 {
+        seconds * 1e6 / self.requests
+    }
+
+    pub(crate) fn cpu(&self) -> f64 {
+        self.per_request(self.user + self.system)
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests / self.seconds
+    }
+}
+
+impl Measured {
+    /// Returns how many requests wingbeat answers with the CPU time that Feathers takes for one.
+    pub(crate) fn ratio(&self) -> f64 {
+        self.feathers.cpu() / self.wingbeat.cpu()
+    }
+}
+
+/// Returns how many answers came, and in how many seconds.
+fn run(client: &mut Process, time: Duration) -> Outcome<(f64, f64)> {
+    client.tell(&format!("run {}", time.as_millis()))?;
+    match *client.hear("done")?.as_slice() {
+        [requests, nanos] => Ok((requests as f64, nanos as f64 / 1e9)),
+        _ => Err("a client without figures".into()),
+    }
+}
+
+fn feathers(rows: &str) -> Command {
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/requests-server.mjs");
+    let mut command = Command::new("node");
+    command.arg(server).arg(rows).env("NODE_ENV", "production");
+    command
+}
