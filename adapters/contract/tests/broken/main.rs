@@ -59,6 +59,12 @@ impl Report {
         assert_eq!(failed, due, "{self:#?}");
     }
 
+    #[track_caller]
+    fn rejects_for_none_but(&self, clauses: &[u8]) {
+        let is_due = |(clause, _): &(u8, String)| clauses.contains(clause);
+        assert!(self.failed.iter().all(is_due), "{self:#?}");
+    }
+
     /// At least this check, among those of its clause, has to see it.
     #[track_caller]
     fn sees(&self, check: &str) {
@@ -299,9 +305,12 @@ fn is_of_no_use_after_its_first_loss() {
     wire(WireFlaw::GivesUp, &[7]).sees("clause_07_connect_works_after_each_of_five_cuts");
 }
 
+/// On a busy machine a dropped `connect` is one more loss that it makes good, which is against clause 10 too.
 #[test]
 fn dials_again_by_itself_for_nobody() {
-    wire(WireFlaw::RedialsForNobody, &[9]).sees("clause_09_lost_links_leave_nothing_behind");
+    let report = Report::of(|| Wire::new(WireFlaw::RedialsForNobody));
+    report.rejects_for_none_but(&[9, 10]);
+    report.sees("clause_09_lost_links_leave_nothing_behind");
 }
 
 #[test]
