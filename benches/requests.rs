@@ -1,4 +1,5 @@
-//! What a `find` of 20 rows and a `create` cost, over REST and over Socket.IO, beside a Feathers 5 server that gets the same.
+//! What a `find` of 20 rows and a `create` cost, over REST and over Socket.IO, beside a Feathers 5 server that gets the same and
+//! a bare loop that reads and writes the same bytes.
 //!
 //! ```text
 //! npm --prefix tests/interop ci
@@ -12,8 +13,8 @@
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all take their turn; the table shows medians |
 //! | `TOKIO_WORKER_THREADS` | one per core | threads of wingbeat, as for every Tokio program |
 //!
-//! Feathers runs on Koa, with the packages of `tests/interop`. Both servers keep their records in memory, have no hooks and
-//! no publishers, and are processes of their own, so that their CPU time is measured alone; so is the client. A `create`
+//! Feathers runs on Koa, with the packages of `tests/interop`. It and wingbeat keep their records in memory, have no hooks and
+//! no publishers. All servers are processes of their own, so that their CPU time is measured alone; so is the client. A `create`
 //! names the id of its record, so that the store does not grow without end. The run fails when one answer has another
 //! status or length than it must, or differs in one byte. It runs on Linux only, for it reads `/proc`.
 //! `cargo test --bench requests` runs a short round that checks the answers.
@@ -31,6 +32,8 @@ mod ended;
 mod exchange;
 #[path = "fanout/figures.rs"]
 mod figures;
+#[path = "requests/floor.rs"]
+mod floor;
 #[path = "fanout/frame.rs"]
 #[allow(dead_code, reason = "websocket frames are shared, the event is not")]
 mod frame;
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["--role", "client", args @ ..] => client::main(args),
         ["--role", "node", rows] => node::main(rows),
+        ["--role", "floor", rows] => floor::main(rows),
         _ => bench(args.contains(&"--bench")),
     };
     ended("requests", outcome)

@@ -3,6 +3,7 @@
 pub(crate) mod properties;
 pub(crate) mod shape;
 
+use std::cell::RefCell;
 use std::fmt;
 
 use bytes::BufMut;
@@ -50,6 +51,20 @@ pub(crate) fn write(text: &mut impl BufMut, value: &Value) {
     }
 }
 
+/// Writes a value into memory that is warm, and lends its text.
+pub(crate) fn written<T>(value: &Value, take: impl FnOnce(&[u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        scratch.shrink_to(SCRATCH_SIZE);
+        write(scratch, value);
+        take(scratch)
+    })
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 fn write_all<B: BufMut, T>(
     text: &mut B,
     [open, close]: &[u8; 2],
@@ -81,7 +96,8 @@ fn has_special(bytes: &[u8]) -> bool {
     let any = |bytes: &[u8]| bytes.iter().fold(0, |any, byte| any | is_special(byte)) != 0;
     // The compiler looks at all bytes of a piece at once if it knows how many there are.
     let (pieces, rest) = bytes.as_chunks::<32>();
-    pieces.iter().any(|piece| any(piece)) || any(rest)
+    let (words, rest) = rest.as_chunks::<8>();
+    pieces.iter().any(|piece| any(piece)) || words.iter().any(|word| any(word)) || any(rest)
 }
 
 fn write_by_library<T: Serialize + ?Sized>(text: &mut impl BufMut, value: &T) {
@@ -187,6 +203,8 @@ fn is_surrogate(unit: u16) -> bool {
     (0xD800..=0xDFFF).contains(&unit)
 }
 
+/// What a thread keeps for the next text, in bytes.
+const SCRATCH_SIZE: usize = 64 * 1024;
 /// The length of `\uXXXX`.
 const UNIT: usize = 6;
 const REPLACEMENT: &str = "\\ufffd";

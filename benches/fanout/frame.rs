@@ -15,28 +15,33 @@ pub(crate) fn event(seq: u64) -> Value {
 
 /// Returns the unmasked text frame that carries the event to a Socket.IO client.
 pub(crate) fn frame(seq: u64) -> Vec<u8> {
-    let text = format!(r#"42["{PATH} created",{}]"#, event(seq));
-    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-    let mut frame = vec![TEXT, LENGTH_IS_U16];
-    frame.extend(length.to_be_bytes());
+    unmasked(&format!(r#"42["{PATH} created",{}]"#, event(seq)))
+}
+
+/// Returns a text frame of a server, of at most 64 KiB.
+pub(crate) fn unmasked(text: &str) -> Vec<u8> {
+    let mut frame = head(0, text);
     frame.extend(text.as_bytes());
     frame
 }
 
 /// Returns a masked text frame of a client; the key of zeros leaves the text readable.
 pub(crate) fn masked(text: &str) -> Vec<u8> {
-    let mut frame = vec![TEXT];
-    match u8::try_from(text.len()) {
-        Ok(length) if length < LENGTH_IS_U16 => frame.push(MASK | length),
-        _ => {
-            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-            frame.push(MASK | LENGTH_IS_U16);
-            frame.extend(length.to_be_bytes());
-        }
-    }
+    let mut frame = head(MASK, text);
     frame.extend([0; 4]);
     frame.extend(text.as_bytes());
     frame
+}
+
+fn head(mask: u8, text: &str) -> Vec<u8> {
+    match u8::try_from(text.len()) {
+        Ok(length) if length < LENGTH_IS_U16 => vec![TEXT, mask | length],
+        _ => {
+            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            let [high, low] = length.to_be_bytes();
+            vec![TEXT, mask | LENGTH_IS_U16, high, low]
+        }
+    }
 }
 
 /// A frame of a server.

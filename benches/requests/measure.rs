@@ -1,4 +1,4 @@
-//! What is measured: both servers in turn, for every transport and method.
+//! What is measured: all servers in turn, for every transport and method.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,20 +27,22 @@ pub(crate) struct Load {
     pub(crate) system: f64,
 }
 
-/// What both did with one kind of request in one round.
+/// What all did with one kind of request in one round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub(crate) transport: Transport,
     pub(crate) method: Method,
     pub(crate) wingbeat: Load,
     pub(crate) feathers: Load,
+    pub(crate) floor: Load,
 }
 
-/// Lets both servers take their turn with every kind of request, in fresh processes.
+/// Lets all servers take their turn with every kind of request, in fresh processes.
 pub(crate) fn round(plan: &Plan) -> Outcome<Vec<Measured>> {
     let rows = rows().to_string();
     let wingbeat = Server::started(Process::start("node", &[&rows])?)?;
     let feathers = Server::started(Process::run(&mut feathers(&rows))?)?;
+    let floor = Server::started(Process::start("floor", &[&rows])?)?;
     let mut measured = Vec::new();
     for transport in Transport::ALL {
         for method in Method::ALL {
@@ -49,6 +51,7 @@ pub(crate) fn round(plan: &Plan) -> Outcome<Vec<Measured>> {
                 method,
                 wingbeat: wingbeat.measure(plan, transport, method)?,
                 feathers: feathers.measure(plan, transport, method)?,
+                floor: floor.measure(plan, transport, method)?,
             });
         }
     }
@@ -124,9 +127,9 @@ impl Load {
 }
 
 impl Measured {
-    /// Returns how many requests wingbeat answers with the CPU time that Feathers takes for one.
-    pub(crate) fn ratio(&self) -> f64 {
-        self.feathers.cpu() / self.wingbeat.cpu()
+    /// Returns how many requests a server answers with the CPU time that Feathers takes for one.
+    pub(crate) fn ratio(&self, server: Load) -> f64 {
+        self.feathers.cpu() / server.cpu()
     }
 }
 

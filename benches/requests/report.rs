@@ -26,15 +26,18 @@ pub(crate) fn head(plan: &Plan) {
 /// Prints the medians of all rounds.
 pub(crate) fn table(rounds: &[Vec<Measured>]) {
     println!(
-        "{:<20}{:<10}{:>15}{:>8}{:>8}{:>13}{:>20}",
-        "", "", "CPU µs/request", "user", "system", "requests/s", "Feathers ÷ wingbeat"
+        "{:<20}{:>15}{:>8}{:>8}{:>13}{:>12}",
+        "", "CPU µs/request", "user", "system", "requests/s", "Feathers ÷"
     );
     for transport in Transport::ALL {
         for method in Method::ALL {
             kind(rounds, transport, method);
         }
     }
-    let loads = rounds.iter().flatten().map(|of| [of.wingbeat, of.feathers]);
+    let loads = rounds
+        .iter()
+        .flatten()
+        .map(|of| [of.wingbeat, of.feathers, of.floor]);
     let answers: f64 = loads.flatten().map(|load| load.requests).sum();
     println!("\n{answers:.0} answers checked: each has its status and its bytes");
 }
@@ -42,18 +45,17 @@ pub(crate) fn table(rounds: &[Vec<Measured>]) {
 fn kind(rounds: &[Vec<Measured>], transport: Transport, method: Method) {
     let of_kind = |of: &&Measured| (of.transport, of.method) == (transport, method);
     let measured: Vec<&Measured> = rounds.iter().flatten().filter(of_kind).collect();
-    let ratio = median(measured.iter().map(|of| of.ratio()));
-    let kind = format!("{} {}", transport.label(), method.label());
-    let (wingbeat, feathers): (Vec<_>, Vec<_>) =
-        measured.iter().map(|of| (of.wingbeat, of.feathers)).unzip();
-    row([&kind, "wingbeat"], &wingbeat, &format!("{ratio:.1}"));
-    row(["", "Feathers"], &feathers, "");
+    println!("{} {}", transport.label(), method.label());
+    row("wingbeat", &measured, |of| of.wingbeat);
+    row("Feathers", &measured, |of| of.feathers);
+    row("floor", &measured, |of| of.floor);
 }
 
-fn row([kind, server]: [&str; 2], loads: &[Load], ratio: &str) {
-    let figure = |figure: fn(&Load) -> f64| median(loads.iter().map(figure));
+fn row(server: &str, measured: &[&Measured], load: fn(&Measured) -> Load) {
+    let ratio = median(measured.iter().map(|of| of.ratio(load(of))));
+    let figure = |figure: fn(&Load) -> f64| median(measured.iter().map(|of| figure(&load(of))));
     println!(
-        "{kind:<20}{server:<10}{:>15.1}{:>8.1}{:>8.1}{:>13.0}{ratio:>20}",
+        "  {server:<18}{:>15.1}{:>8.1}{:>8.1}{:>13.0}{ratio:>12.1}",
         figure(Load::cpu),
         figure(|load| load.per_request(load.user)),
         figure(|load| load.per_request(load.system)),

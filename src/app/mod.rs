@@ -180,7 +180,7 @@ impl App {
     pub async fn call(&self, call: Call) -> Result<Reply> {
         let path = stripped(&call.path);
         let route = self.0.routes.lookup(path).ok_or_else(|| not_found(path))?;
-        let app = self.clone();
+        let (app, call) = (self.clone(), Box::new(call));
         let run = async move { app.run(route, call).await };
         // Always a task: calls out of calls, however deep, take no stack.
         let done = self.0.calls.spawn("call", run).await;
@@ -217,20 +217,20 @@ impl App {
     }
 
     /// Runs a client's call, whose service is found, to its end.
-    pub(crate) async fn invoke(&self, route: Route, call: Call) -> Result<Reply> {
+    pub(crate) async fn invoke(&self, route: Route, call: Box<Call>) -> Result<Reply> {
         let app = self.clone();
         let run = async move { app.run(route, call).await };
         let done = self.0.calls.run("call", run).await;
         done.unwrap_or_else(panicked)
     }
 
-    async fn run(&self, route: Route, call: Call) -> Result<Reply> {
+    async fn run(&self, route: Route, call: Box<Call>) -> Result<Reply> {
         let mut context = self.context(&route, call);
         let span = trace::call(&mut context);
         self.run_hooks(&route, context).instrument(span).await
     }
 
-    async fn run_hooks(&self, route: &Route, mut context: HookContext) -> Result<Reply> {
+    async fn run_hooks(&self, route: &Route, mut context: Box<HookContext>) -> Result<Reply> {
         route.entry.chains.run(&mut context).await?;
         self.emit_events(&context).await;
         let HookContext {
@@ -238,7 +238,7 @@ impl App {
             dispatch,
             http,
             ..
-        } = context;
+        } = *context;
         Ok(Reply {
             result: result.unwrap_or(Value::Null),
             dispatch,
@@ -246,9 +246,12 @@ impl App {
         })
     }
 
-    fn context(&self, route: &Route, call: Call) -> HookContext {
+    /// Makes what goes through the hooks, boxed, for futures that hold it are moved more than once.
+    fn context(&self, route: &Route, call: Box<Call>) -> Box<HookContext> {
+        let call = *call;
         let has_data = !matches!(call.method, Method::Find | Method::Get | Method::Remove);
-        let mut context = HookContext::new(self.clone(), Arc::clone(&route.entry), call.method);
+        let context = HookContext::new(self.clone(), Arc::clone(&route.entry), call.method);
+        let mut context = Box::new(context);
         context.id = call.id;
         context.data = has_data.then_some(call.data);
         context.params = call.params;

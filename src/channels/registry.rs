@@ -195,7 +195,6 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use http::HeaderMap;
     use serde_json::Map;
 
     use super::*;
@@ -218,7 +217,7 @@ mod tests {
     fn connection(id: u64) -> Connection {
         let info = ConnectionInfo {
             provider: "plain",
-            headers: HeaderMap::new(),
+            headers: Arc::default(),
             query: Map::new(),
             format: &Plain,
             limits: OutboxLimits::default(),

@@ -30,7 +30,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct ConnectionInfo {
     pub(crate) provider: &'static str,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     pub(crate) query: Map<String, Value>,
     pub(crate) format: &'static dyn WireFormat,
     pub(crate) limits: OutboxLimits,
@@ -64,6 +64,10 @@ impl Connection {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.0.info.headers
+    }
+
+    pub(crate) fn shared_headers(&self) -> Arc<HeaderMap> {
+        Arc::clone(&self.0.info.headers)
     }
 
     /// Returns the query of the handshake.

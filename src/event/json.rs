@@ -1,6 +1,5 @@
 //! JSON text that is parsed when somebody looks.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -102,22 +101,10 @@ impl From<Value> for Json {
     }
 }
 
-/// Writes a value into memory that is warm, and takes as much as it needs: the text may be kept for minutes.
+/// Takes as much memory as the text needs: it may be kept for minutes.
 fn text(value: &Value) -> Bytes {
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        scratch.shrink_to(SCRATCH_SIZE);
-        json::write(scratch, value);
-        Bytes::copy_from_slice(scratch)
-    })
+    json::written(value, Bytes::copy_from_slice)
 }
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What a thread keeps for the next value, in bytes.
-const SCRATCH_SIZE: usize = 64 * 1024;
 
 fn parsed(text: &[u8]) -> Option<Value> {
     json::parse(std::str::from_utf8(text).ok()?)

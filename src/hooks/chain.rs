@@ -22,7 +22,11 @@ type Endpoint = Arc<dyn AnyService>;
 pub(crate) enum Step {
     Around(AroundHook),
     Level(Level),
-    Method(Endpoint),
+    Method {
+        service: Endpoint,
+        /// Whether a hook may look at the data behind the method, which gets a copy of it then.
+        keeps_data: bool,
+    },
 }
 
 /// The before, after and error hooks of one level, already in the order in which they run.
@@ -78,7 +82,13 @@ impl<'a> Next<'a> {
         match self.0.split_first() {
             Some((Step::Around(hook), rest)) => hook(context, Next(rest)),
             Some((Step::Level(level), rest)) => level.run(context, Next(rest)).boxed(),
-            Some((Step::Method(service), _)) => call_method(&**service, context).boxed(),
+            Some((
+                Step::Method {
+                    service,
+                    keeps_data,
+                },
+                _,
+            )) => call_method(&**service, context, *keeps_data).boxed(),
             None => std::future::ready(Ok(())).boxed(),
         }
     }
@@ -144,12 +154,21 @@ async fn run_all(hooks: &[Hook], context: &mut HookContext, kind: HookKind) -> R
     Ok(())
 }
 
-async fn call_method(service: &dyn AnyService, context: &mut HookContext) -> Result<()> {
+async fn call_method(
+    service: &dyn AnyService,
+    context: &mut HookContext,
+    keeps_data: bool,
+) -> Result<()> {
     if context.result.is_none() {
+        let data = if keeps_data || context.entry().sync_context.is_some() {
+            context.data.clone()
+        } else {
+            context.data.take()
+        };
         let invocation = Invocation {
             method: &context.method,
             id: context.id.clone(),
-            data: context.data.clone().unwrap_or(Value::Null),
+            data: data.unwrap_or(Value::Null),
             params: &context.params,
         };
         context.result = Some(service.invoke(invocation).await?);
@@ -168,7 +187,10 @@ fn steps(method: &Method, app: &Hooks, service: &Hooks, endpoint: &Endpoint) -> 
     steps.push(Step::Level(Level::new(app, method)));
     steps.extend(around(service));
     steps.push(Step::Level(Level::new(service, method)));
-    steps.push(Step::Method(Arc::clone(endpoint)));
+    steps.push(Step::Method {
+        service: Arc::clone(endpoint),
+        keeps_data: [app, service].iter().any(|hooks| hooks.look_behind(method)),
+    });
     steps.into()
 }
 

@@ -148,6 +148,20 @@ impl Hooks {
             Select::Only(method) => Some(method),
         })
     }
+
+    /// Tells whether a hook runs when a method is done.
+    fn look_behind(&self, method: &Method) -> bool {
+        let after = self
+            .after
+            .iter()
+            .chain(&self.error)
+            .map(|(select, _)| select);
+        let around = self.around.iter().map(|(select, _)| select);
+        after.chain(around).any(|select| match select {
+            Select::All => true,
+            Select::Only(only) => only == method,
+        })
+    }
 }
 
 impl fmt::Debug for Hooks {

@@ -1,5 +1,7 @@
 //! The inputs of a call besides its id and data.
 
+use std::sync::Arc;
+
 use http::{Extensions, HeaderMap};
 use serde_json::{Map, Value, json};
 
@@ -19,8 +21,9 @@ pub struct Params {
     pub route: Map<String, Value>,
     /// Who calls: `"rest"`, `"socketio"`, or `None` inside the process.
     pub provider: Option<&'static str>,
-    /// The headers of the request, or of the connection's handshake.
-    pub headers: HeaderMap,
+    /// The headers of the request, or of the connection's handshake, which all its calls share; a hook changes its own copy by
+    /// [`Arc::make_mut`].
+    pub headers: Arc<HeaderMap>,
     /// The connection of a socket call.
     pub connection: Option<Connection>,
     /// Where the call stands in a trace: what came as `traceparent`, and the call's own span once it runs, if somebody

@@ -2,7 +2,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
@@ -163,7 +162,7 @@ impl Node {
         };
         let connection = app.connections().add(ConnectionInfo {
             provider: "simulation",
-            headers: HeaderMap::new(),
+            headers: Arc::default(),
             query: Map::new(),
             format: &Plain,
             limits: OutboxLimits::default(),

@@ -56,7 +56,7 @@ async fn call(app: &App, mut route: Route, request: Request<Body>) -> Result<Res
     if is_standard_by_name || !route.entry.offers(method.as_str()) {
         return Err(unsupported(method.as_str()));
     }
-    let mut call = request::call(parts.uri.path(), method.clone(), id, data);
+    let mut call = Box::new(request::call(parts.uri.path(), method.clone(), id, data));
     call.params = request::params(app, &route, &parts);
     let reply = app.invoke(route, call).await?;
     Ok(response::reply(&method, reply))

@@ -96,12 +96,9 @@ async fn headers_queries_and_properties_never_leave() {
     let app = app(&broker).build().unwrap();
     within(app.sync().ready()).await.unwrap();
     let mut params = Params::default();
-    params
-        .headers
-        .insert("authorization", "Bearer planted".parse().unwrap());
-    params
-        .headers
-        .insert("cookie", "session=planted".parse().unwrap());
+    let headers = Arc::make_mut(&mut params.headers);
+    headers.insert("authorization", "Bearer planted".parse().unwrap());
+    headers.insert("cookie", "session=planted".parse().unwrap());
     params.query.insert("token".to_owned(), "planted".into());
     params
         .properties
@@ -131,7 +128,7 @@ async fn a_trace_travels_in_wb_and_adds_nothing_else() {
     let mut traced = Params::default();
     traced.trace = text.parse().ok();
     for name in ["traceparent", "tracestate", "baggage"] {
-        traced.headers.insert(name, "planted".parse().unwrap());
+        Arc::make_mut(&mut traced.headers).insert(name, "planted".parse().unwrap());
     }
     for params in [Params::default(), traced] {
         let data = json!({ "id": 7 });
@@ -161,7 +158,11 @@ async fn named_context_leaves_and_publishers_see_it_everywhere() {
             .get("tenant")
             .cloned()
             .unwrap_or_default();
-        Map::from_iter([("tenant".to_owned(), tenant)])
+        let kind = context.data.as_ref().map(|data| data["kind"].clone());
+        Map::from_iter([
+            ("tenant".to_owned(), tenant),
+            ("kind".to_owned(), kind.unwrap_or_default()),
+        ])
     });
     let app = App::builder()
         .service("messages", tenants)
@@ -172,7 +173,7 @@ async fn named_context_leaves_and_publishers_see_it_everywhere() {
     let mut params = Params::default();
     params.properties.insert("tenant".to_owned(), "acme".into());
     app.service_at("messages")
-        .create(json!({}))
+        .create(json!({ "kind": "note" }))
         .params(params)
         .await
         .unwrap();
@@ -182,6 +183,7 @@ async fn named_context_leaves_and_publishers_see_it_everywhere() {
         .find(|message| message["event"] == "created")
         .unwrap();
     assert_eq!(context["context"]["tenant"], "acme");
+    assert_eq!(context["context"]["kind"], "note");
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ pub(super) fn params(app: &App, route: &Route, parts: &Parts) -> Params {
         query: query::parse(parts.uri.query().unwrap_or_default()),
         route: route.params.clone(),
         provider: Some("rest"),
-        headers: parts.headers.clone(),
+        headers: parts.headers.clone().into(),
         trace: TraceContext::of(&parts.headers),
         extensions: parts.extensions.clone(),
         ..Params::default()

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
@@ -43,8 +44,7 @@ fn respond(status: StatusCode, mut headers: HeaderMap, body: &Value) -> Response
     if is_bodiless(status) {
         return (status, headers).into_response();
     }
-    let mut text = Vec::with_capacity(USUAL);
-    json::write(&mut text, body);
+    let text = json::written(body, Bytes::copy_from_slice);
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
@@ -81,9 +81,6 @@ fn is_escape(behind_percent: &str) -> bool {
     let digits = behind_percent.as_bytes().get(..2);
     digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
-
-/// Bytes that most answers do not exceed.
-const USUAL: usize = 512;
 
 /// What the Location of Express escapes, besides everything that is not ASCII.
 const UNSAFE: &AsciiSet = &CONTROLS

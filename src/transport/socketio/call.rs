@@ -128,7 +128,7 @@ fn params(connection: &Connection, query: Map<String, Value>) -> Params {
     Params {
         query,
         provider: Some(connection.provider()),
-        headers: connection.headers().clone(),
+        headers: connection.shared_headers(),
         trace: TraceContext::of(connection.headers()),
         properties: connection.properties(),
         connection: Some(connection.clone()),

@@ -62,15 +62,17 @@ fn with_attachments(name: &str, payload: &Json) -> Option<Bytes> {
 pub(super) fn result(ack: u64, reply: Reply) -> Bytes {
     let mut result = reply.dispatch.filter(is_truthy).unwrap_or(reply.result);
     let parts = binary::take_out(&mut result);
-    let mut frame = TextFrame::with_capacity(ANSWER);
-    match parts.len() {
-        0 => frame.push(format!("43{ack}[").as_bytes()),
-        n => frame.push(format!("46{n}-{ack}[").as_bytes()),
-    }
-    frame.push(b"null,");
-    json::write(frame.text_mut(), &result);
-    frame.push(b"]");
-    frame.finish_with(&parts)
+    let head = match parts.len() {
+        0 => format!("43{ack}[null,"),
+        n => format!("46{n}-{ack}[null,"),
+    };
+    json::written(&result, |text| {
+        let mut frame = TextFrame::with_capacity(head.len() + text.len() + 1);
+        frame.push(head.as_bytes());
+        frame.push(text);
+        frame.push(b"]");
+        frame.finish_with(&parts)
+    })
 }
 
 /// Answers a call that failed.

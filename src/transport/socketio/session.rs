@@ -48,7 +48,7 @@ impl Session {
     pub(crate) fn new(app: App, headers: HeaderMap, query: Map<String, Value>) -> Self {
         let info = ConnectionInfo {
             provider: "socketio",
-            headers,
+            headers: headers.into(),
             query,
             format: &format::EVENTS,
             limits: app.config().outbox,
@@ -219,7 +219,7 @@ impl Drop for Session {
 }
 
 async fn invoke(app: App, ack: Option<u64>, (route, call): (Route, Box<Call>)) -> Option<Bytes> {
-    let outcome = app.invoke(route, *call).await;
+    let outcome = app.invoke(route, call).await;
     let ack = ack?;
     Some(match outcome {
         Ok(reply) => format::result(ack, reply),
