@@ -45,10 +45,15 @@ async fn upgrade(stream: &mut TcpStream, received: &mut Vec<u8>) -> Outcome<()> 
     Err(format!("no upgrade: {}", String::from_utf8_lossy(&response)).into())
 }
 
-/// Takes the next frame, which must be a text that starts with `start`.
+/// Takes the next frame that is no ping, which must be a text that starts with `start`.
 async fn expect(stream: &mut TcpStream, received: &mut Vec<u8>, start: &str) -> Outcome<()> {
     loop {
         if let Some((frame, rest)) = Frame::split(received) {
+            if frame.payload == b"2" {
+                *received = rest.to_vec();
+                stream.write_all(&masked("3")).await?;
+                continue;
+            }
             if !frame.payload.starts_with(start.as_bytes()) {
                 return Err(format!("instead of '{start}' came {}", frame.describe()).into());
             }
