@@ -1,4 +1,4 @@
-//! The query-string grammar of Node's `qs`, as Express' extended parser calls it.
+//! The query-string grammar of Node's `qs`, as Express' extended parser calls it; and forms, as its body parser does.
 //!
 //! A query comes in as the raw text behind the `?`, a JSON object goes out. The result equals what
 //! Express 4.22 (`qs` 6.16) hands to Feathers, the order of the keys included: keys that look like
@@ -10,7 +10,10 @@
 //! groups, the rest, a list of duplicates, and at most two lists around each of the first seven
 //! where one query gives both a value and an object.
 //!
-//! Invariant: every text has a result; nothing here fails, and every leaf is a string.
+//! Forms have up to 32 groups in a key, and lists as long as there are parameters, at least 100; so they nest at most 100
+//! deep. Too many parameters or groups are refused there, and not ignored.
+//!
+//! Invariant: every query has a result, and every leaf is a string.
 
 #[cfg(test)]
 mod tests;
@@ -39,13 +42,61 @@ use crate::json::properties::Properties;
 /// ```
 #[must_use]
 pub fn parse(query: &str) -> Map<String, Value> {
+    let limits = Limits {
+        depth: QUERY_DEPTH,
+        is_strict: false,
+        list: QUERY_LIST,
+    };
+    read(query, limits).unwrap_or_default()
+}
+
+/// Turns the text of a form into the object that a Feathers service on Express sees: the grammar of [`parse`] with the limits
+/// of Express' body parser.
+///
+/// # Errors
+/// `FormLimit` says which limit the form passes.
+pub(crate) fn parse_form(form: &str) -> Result<Map<String, Value>, FormLimit> {
+    let n_parameters = form.split('&').count();
+    if n_parameters > PARAMETER_LIMIT {
+        return Err(FormLimit::Parameters);
+    }
+    let limits = Limits {
+        depth: FORM_DEPTH,
+        is_strict: true,
+        list: n_parameters.max(FORM_LIST),
+    };
+    read(form, limits).ok_or(FormLimit::Depth)
+}
+
+/// The limit that a form passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FormLimit {
+    /// Its parameters are too many.
+    Parameters,
+    /// A key has too many groups.
+    Depth,
+}
+
+/// What a text may ask for.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// The bracket groups of a key.
+    depth: usize,
+    /// Whether a key with more of them is refused; otherwise the rest is one literal key.
+    is_strict: bool,
+    /// The length of a list; longer ones are objects.
+    list: usize,
+}
+
+/// `None` when strict limits are passed.
+fn read(text: &str, limits: Limits) -> Option<Map<String, Value>> {
     let mut root = Table::default();
-    for (key, values) in parameters(query) {
+    for (key, values) in parameters(text) {
         if !key.is_empty() {
-            root.merge(branch(&key, values));
+            root.merge(branch(&key, values, limits)?, limits.list);
         }
     }
-    root.into_map()
+    Some(root.into_map())
 }
 
 /// Groups the decoded values by their decoded key; the brackets in the keys are not looked at yet.
@@ -97,9 +148,10 @@ fn has_valid_escapes(text: &str) -> bool {
 }
 
 /// The tree with a single path that one key and its values stand for.
-fn branch(key: &str, values: Vec<String>) -> Node {
+fn branch(key: &str, values: Vec<String>, limits: Limits) -> Option<Node> {
+    let path = segments(key, limits)?.into_iter();
     let leaf = Node::leaf(values);
-    segments(key).into_iter().rfold(leaf, Node::under)
+    Some(path.rfold(leaf, |node, segment| node.under(segment, limits.list)))
 }
 
 /// One step of the path that a key describes.
@@ -113,25 +165,27 @@ enum Segment<'a> {
     Push,
 }
 
-fn segments(key: &str) -> Vec<Segment<'_>> {
+fn segments(key: &str, limits: Limits) -> Option<Vec<Segment<'_>>> {
     let (name, mut rest) = key.split_at(key.find('[').unwrap_or(key.len()));
     let mut segments = Vec::new();
     if !name.is_empty() {
         segments.push(Segment::Name(name));
     }
-    for _ in 0..DEPTH {
-        let Some(close) = closing_bracket(rest) else {
-            break;
-        };
+    let mut left = limits.depth;
+    while left > 0
+        && let Some(close) = closing_bracket(rest)
+    {
         segments.push(Segment::bracketed(&rest[1..close]));
         // What stands between two groups (`a[b]here[c]`) is ignored.
         let between = &rest[close + 1..];
         rest = between.find('[').map_or("", |open| &between[open..]);
+        left -= 1;
     }
     if !rest.is_empty() {
         segments.push(Segment::Bracketed(rest));
     }
-    segments
+    let is_too_deep = limits.is_strict && left == 0 && !rest.is_empty();
+    (!is_too_deep).then_some(segments)
 }
 
 /// Where the group closes that `rest` begins with; groups nest, as in `a[[b]]`.
@@ -159,4 +213,8 @@ impl<'a> Segment<'a> {
 }
 
 const PARAMETER_LIMIT: usize = 1_000;
-const DEPTH: usize = 5;
+const QUERY_DEPTH: usize = 5;
+const QUERY_LIST: usize = 1_000;
+const FORM_DEPTH: usize = 32;
+/// Forms with more parameters may have lists as long as these are many.
+const FORM_LIST: usize = 100;

@@ -1,10 +1,11 @@
 //! REST: verb, path, query and body become a call, its reply or error becomes a response (feathers.md §1, as on Express).
 //!
 //! Other than Express: no `ETag`, `Vary` and `X-Powered-By`; errors are always JSON and `Accept` is not looked at; `OPTIONS`
-//! is 405 unless the host handles CORS; compressed bodies are refused; and what the client got wrong in a body is its own
-//! error (400, 408, 413), while Feathers answers 500, as `feathers_compat` does.
+//! is 405 unless the host handles CORS; and what the client got wrong in a body is its own error (400, 408, 413), while Feathers
+//! answers 500, as `feathers_compat` does.
 
 mod body;
+mod coding;
 mod json;
 mod request;
 mod response;

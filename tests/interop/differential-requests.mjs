@@ -1,4 +1,5 @@
 // Requests as clients make them, and as nobody would: of a seed, any number of them.
+import { deflateSync, gzipSync } from 'node:zlib'
 
 /** Random numbers of a seed (mulberry32). */
 export const randomOf = (seed) => () => {
@@ -11,6 +12,8 @@ export const randomOf = (seed) => () => {
 export const rest = (verb, path, body, headers = {}) => ({
   kind: 'rest', verb, path, body, headers: body === undefined || headers['content-type'] ? headers : { 'content-type': 'application/json', ...headers }
 })
+/** A `POST` whose body `write` has compressed. */
+export const compressed = (text, write, coding, type = 'application/json') => rest('POST', '/echo', write(text), { 'content-type': type, 'content-encoding': coding })
 export const socket = (...args) => ({ kind: 'socket', args, hasAck: true })
 
 const VERBS = ['GET', 'GET', 'GET', 'GET', 'POST', 'POST', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD']
@@ -120,18 +123,21 @@ const generator = (random) => {
     const type = pick(TYPES)
     return [/form-url/.test(type) ? pick(FORMS) : chance(0.5) ? pick(BAD_JSON) : JSON.stringify(data(service)), type]
   }
+  const coding = () => chance(0.9) ? {} : { 'content-encoding': pick(['gzip', 'gzip', 'deflate', 'deflate', 'identity', 'br', 'zip', '']) }
+  const coded = (text, { 'content-encoding': coding }) => (text && { gzip: gzipSync, deflate: deflateSync }[coding]?.(text)) ?? text
   const restRequest = () => {
     const { service, path: called } = path()
     const verb = chance(0.95) ? pick(VERBS) : pick(ODD_VERBS)
     const takesBody = ['POST', 'PUT', 'PATCH'].includes(verb)
     const hasBody = takesBody ? chance(0.9) : verb !== 'TRACE' && chance(0.05)
     const [text, type] = hasBody ? body(service) : []
+    const how = hasBody ? coding() : {}
     const headers = {
-      ...(type && { 'content-type': type }),
+      ...(type && { 'content-type': type }), ...how,
       ...(chance(verb === 'POST' ? 0.3 : 0.05) && { 'x-service-method': pick(NAMED) }),
       ...(chance(0.15) && { accept: pick(ACCEPTS) })
     }
-    return { kind: 'rest', verb, path: called + query(service), headers, body: text }
+    return { kind: 'rest', verb, path: called + query(service), headers, body: coded(text, how) }
   }
 
   // -------------------------------------------------------------- Socket.IO

@@ -1,15 +1,17 @@
-// Query strings mean what they mean to Express: its own parser and wingbeat's read 100,000 of them.
+// Query strings and forms mean what they mean to Express: its own parser and wingbeat's read 100,000 queries, and servers of
+// both get forms.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { text } from 'node:stream/consumers'
-import { describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 
-import { example } from './support.mjs'
+import { example, startFeathers, startFixture, stopStarted } from './support.mjs'
 
 const express = createRequire(import.meta.url)('express/lib/utils.js').compileQueryParser('extended')
 
 const STRINGS = 100_000
+const FORMS = 3000
 const SEED = Number(process.env.WINGBEAT_QUERY_SEED ?? 1)
 
 describe('the query strings of Express', () => {
@@ -25,6 +27,29 @@ describe('the query strings of Express', () => {
       nested += /:[[{]/.test(wanted) ? 1 : 0
     }
     assert.ok(nested > STRINGS / 4, `only ${nested} have a list or an object in them`)
+  })
+})
+
+describe('the forms of Express', () => {
+  let urls
+  before(async () => { urls = (await Promise.all([startFeathers(), startFixture()])).map(({ url }) => url) })
+  after(stopStarted)
+
+  const read = async (url, body) => {
+    const answer = await fetch(`${url}/echo`, { method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' }, body })
+    return `${answer.status} ${await answer.text()}`
+  }
+
+  it(`are read alike, ${FORMS} of seed ${SEED} and those at the limits`, { timeout: 120_000 }, async () => {
+    const random = mulberry32(SEED)
+    const forms = [...Array.from({ length: FORMS }, () => form(random)), ...long(), ...limits()]
+    const seen = { 201: 0, 500: 0 }
+    for (const [at, form] of forms.entries()) {
+      const [wanted, got] = await Promise.all(urls.map((url) => read(url, form)))
+      assert.equal(got, wanted, `WINGBEAT_QUERY_SEED=${SEED}, form ${at}: ${form.slice(0, 500)}`)
+      seen[wanted.slice(0, 3)]++
+    }
+    assert.ok(seen[201] > FORMS / 2 && seen[500] > 10, `taken and refused: ${JSON.stringify(seen)}`)
   })
 })
 
@@ -49,6 +74,20 @@ function query (random) {
   const key = () => random() < 0.9 ? word() + times(random() < 0.1 ? 8 : 3, group) : times(6, () => pick([...NAMES, ...ODD]))
   const pair = () => random() < 0.9 ? `${key()}=${word()}` : key()
   return Array.from({ length: 1 + Math.floor(random() * 6) }, pair).join('&')
+}
+
+/** As query strings, and some with keys that are nearly too deep, or just so. */
+function form (random) {
+  const deep = () => `a${'[b]'.repeat(28 + Math.floor(random() * 8))}${random() < 0.3 ? '[' : ''}=x`
+  return random() < 0.9 ? query(random) : [query(random), deep(), query(random)].join('&')
+}
+
+/** Where lists of forms become objects, by how many parameters there are. */
+function limits () {
+  const padded = (n) => '&b=x'.repeat(n)
+  return [0, 1, 98, 99, 100, 101, 500].flatMap((n) => [99, 100, 101, 102, n, n + 1, n + 2].flatMap((index) => [
+    `a[${index}]=x${padded(n)}`, `a[${index}]=x&a=y${padded(n)}`, `a[${index}]=x&a[]=y${padded(n)}`, `a=x&a[${index}]=y${padded(n)}`, `a[0]=x&a[${index}]=y&a[b]=z${padded(n)}`
+  ])).concat(['\ufeffa=1', '\ufeff', ' a = 1 '])
 }
 
 /** At the limits: of parameters, of list lengths, of depth. */

@@ -15,8 +15,12 @@ const SOUP: &str =
 /// Parameters whose keys meet, as values and as objects, at every level.
 const MEETING: &str = "a(\\[(0|1||b|1000)\\]){0,7}=[xy]?";
 
-/// The bound that the module's documentation derives.
+/// The same, as deep as forms go and a little deeper.
+const DEEP: &str = "a(\\[(0|1|b)\\]){0,33}=[xy]?";
+
+/// The bounds that the module's documentation derives.
 const MAX_DEPTH: usize = 22;
+const MAX_FORM_DEPTH: usize = 100;
 
 fn parsed(query: &str) -> Value {
     Value::Object(parse(query))
@@ -73,7 +77,7 @@ fn counts_empty_parameters_too() {
 
 #[test]
 fn keeps_the_holes_of_hostile_lists_virtual() {
-    let path = "[999]".repeat(DEPTH);
+    let path = "[999]".repeat(QUERY_DEPTH);
     let query: String = (0..PARAMETER_LIMIT)
         .map(|index| format!("k{index}{path}=x&"))
         .collect();
@@ -96,6 +100,40 @@ fn makes_one_key_of_a_million_brackets() {
     );
 }
 
+#[test]
+fn forms_go_deeper_and_are_refused_beyond_their_limits() {
+    let deep = |groups: usize| format!("a{}=x", "[b]".repeat(groups));
+    let depth_of = |form: &str| parse_form(form).map(|map| depth(&Value::Object(map)));
+    assert_eq!(depth_of(&deep(32)), Ok(33));
+    assert_eq!(depth_of(&deep(33)), Err(FormLimit::Depth));
+    assert_eq!(
+        depth_of(&format!("{}[b", &deep(32)[..97])),
+        Err(FormLimit::Depth)
+    );
+    let unclosed = parse_form("a[b][c=x").unwrap();
+    assert_eq!(unclosed["a"], json!({ "b": { "[c": "x" } }));
+
+    let many = |n: usize| vec!["a=x"; n].join("&");
+    assert_eq!(
+        parse_form(&many(1_000)).unwrap()["a"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1_000
+    );
+    assert_eq!(parse_form(&many(1_001)), Err(FormLimit::Parameters));
+}
+
+#[test]
+fn lists_of_forms_are_as_long_as_there_are_parameters_and_at_least_a_hundred() {
+    let list_at = |index: usize, more: usize| {
+        let form = format!("a[{index}]=x{}", "&b=y".repeat(more));
+        parse_form(&form).unwrap()["a"].is_array()
+    };
+    assert!(list_at(99, 0) && !list_at(100, 0));
+    assert!(list_at(100, 100) && !list_at(101, 100));
+}
+
 proptest! {
     #[test]
     fn any_text_has_a_bounded_result(query in any::<String>()) {
@@ -110,6 +148,15 @@ proptest! {
     #[test]
     fn conflicts_at_every_level_stay_bounded(parts in vec(MEETING, 0..60)) {
         assert_bounded(&parsed(&parts.join("&")));
+    }
+
+    #[test]
+    fn forms_that_are_taken_have_a_bounded_result(soup in SOUP, parts in vec(DEEP, 0..30)) {
+        for form in [soup, parts.join("&")] {
+            if let Ok(map) = parse_form(&form) {
+                assert_bounded_by(MAX_FORM_DEPTH, &Value::Object(map));
+            }
+        }
     }
 
     #[test]
@@ -130,7 +177,11 @@ proptest! {
 }
 
 fn assert_bounded(value: &Value) {
-    assert!(depth(value) <= MAX_DEPTH, "{} deep: {value}", depth(value));
+    assert_bounded_by(MAX_DEPTH, value);
+}
+
+fn assert_bounded_by(max_depth: usize, value: &Value) {
+    assert!(depth(value) <= max_depth, "{} deep: {value}", depth(value));
     assert!(only_texts(value), "leaves that are no strings: {value}");
     assert!(!has_prototype_key(value), "__proto__ was kept: {value}");
 }

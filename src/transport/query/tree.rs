@@ -1,4 +1,5 @@
-//! What the keys of a query add up to: texts, sparse lists and tables, and how `qs` merges them.
+//! What the keys of a query add up to: texts, sparse lists and tables, and how `qs` merges them. `limit` is everywhere the
+//! length of a list.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -29,7 +30,7 @@ pub(super) struct List {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     properties: Properties<Node>,
-    /// The highest index of what would be a list if it were not beyond [`LIST_LIMIT`].
+    /// The highest index of what would be a list if it were not too long for one.
     overflow: Option<f64>,
     /// The highest index of what was a list with `is_conflict`.
     conflict: Option<f64>,
@@ -44,12 +45,12 @@ impl Node {
     }
 
     /// Puts the node one step down, under the segment.
-    pub(super) fn under(self, segment: Segment<'_>) -> Self {
+    pub(super) fn under(self, segment: Segment<'_>, limit: usize) -> Self {
         match segment {
             Segment::Push => self.into_list(),
             Segment::Name(name) => Table::with(name, self).into(),
             Segment::Bracketed(text) => match number(text) {
-                Some(index) => self.at(index, text),
+                Some(index) => self.at(index, text, limit),
                 None => Table::with(text, self).into(),
             },
         }
@@ -64,9 +65,9 @@ impl Node {
         }
     }
 
-    fn at(self, index: f64, text: &str) -> Self {
+    fn at(self, index: f64, text: &str, limit: usize) -> Self {
         match text.parse() {
-            Ok(index) if index < LIST_LIMIT => List::sparse(index, self).into(),
+            Ok(index) if index < limit => List::sparse(index, self).into(),
             _ => Table {
                 overflow: Some(index),
                 ..Table::with(text, self)
@@ -75,14 +76,14 @@ impl Node {
         }
     }
 
-    fn merge(&mut self, source: Self) {
+    fn merge(&mut self, source: Self, limit: usize) {
         if matches!(&source, Self::Text(text) if text.is_empty()) {
             return;
         }
         *self = match (mem::take(self), source) {
-            (Self::Table(table), source) => table.merged(source),
-            (Self::List(list), source) => list.merged(source),
-            (text, Self::List(list)) => list.behind(text),
+            (Self::Table(table), source) => table.merged(source, limit),
+            (Self::List(list), source) => list.merged(source, limit),
+            (text, Self::List(list)) => list.behind(text, limit),
             (text, Self::Table(table)) if table.overflow.is_some() => table.behind(text).into(),
             (text, source) => List::from_iter([text, source]).into(),
         };
@@ -120,20 +121,20 @@ impl List {
         self.length = self.length.max(index + 1);
     }
 
-    fn merged(mut self, source: Node) -> Node {
+    fn merged(mut self, source: Node, limit: usize) -> Node {
         match source {
             Node::Text(_) => self.push(source),
-            Node::List(list) => self.merge_items(list.items),
-            Node::Table(_) => return self.into_table().merged(source),
+            Node::List(list) => self.merge_items(list.items, limit),
+            Node::Table(_) => return self.into_table().merged(source, limit),
         }
-        self.bounded()
+        self.bounded(limit)
     }
 
     /// Two objects at the same index become one; anything else that meets an element goes last.
-    fn merge_items(&mut self, items: BTreeMap<usize, Node>) {
+    fn merge_items(&mut self, items: BTreeMap<usize, Node>, limit: usize) {
         for (index, item) in items {
             match self.items.get_mut(&index) {
-                Some(own) if !own.is_text() && !item.is_text() => own.merge(item),
+                Some(own) if !own.is_text() && !item.is_text() => own.merge(item, limit),
                 Some(_) => self.push(item),
                 None => self.set(index, item),
             }
@@ -141,17 +142,17 @@ impl List {
     }
 
     /// The list with one element more, in front of all others.
-    fn behind(self, first: Node) -> Node {
+    fn behind(self, first: Node, limit: usize) -> Node {
         let mut list = Self::from_iter([first]);
         for (index, item) in self.items {
             list.set(index + 1, item);
         }
         list.length = self.length + 1;
-        list.bounded()
+        list.bounded(limit)
     }
 
-    fn bounded(self) -> Node {
-        if self.length <= LIST_LIMIT {
+    fn bounded(self, limit: usize) -> Node {
+        if self.length <= limit {
             return self.into();
         }
         let overflow = Some(self.last_index());
@@ -176,7 +177,7 @@ impl List {
         }
     }
 
-    /// Lists stay below twice [`LIST_LIMIT`], so the conversion is exact.
+    /// Lists stay below twice their limit, so the conversion is exact.
     fn last_index(&self) -> f64 {
         u32::try_from(self.length.saturating_sub(1)).map_or(f64::MAX, f64::from)
     }
@@ -193,22 +194,27 @@ impl Table {
     }
 
     /// Merges a list or a table into this one; a text would need a place of its own, see `merged`.
-    pub(super) fn merge(&mut self, source: Node) {
+    pub(super) fn merge(&mut self, source: Node, limit: usize) {
         match source {
             Node::Text(_) => {}
-            Node::List(list) => self.merge(list.into_table().into()),
+            Node::List(list) => self.merge(list.into_table().into(), limit),
             Node::Table(table) => {
                 for (key, value) in table.properties {
-                    self.merge_property(key, value, table.overflow);
+                    self.merge_property((key, value), table.overflow, limit);
                 }
             }
         }
     }
 
-    fn merge_property(&mut self, key: String, value: Node, source_overflow: Option<f64>) {
+    fn merge_property(
+        &mut self,
+        (key, value): (String, Node),
+        source_overflow: Option<f64>,
+        limit: usize,
+    ) {
         let index = number(&key);
         match self.properties.get_mut(&key) {
-            Some(own) => own.merge(value),
+            Some(own) => own.merge(value, limit),
             None => self.properties.insert(key, value),
         }
         if self.overflow.is_none() {
@@ -226,9 +232,9 @@ impl Table {
             .map_or(least, |number| number.max(least))
     }
 
-    fn merged(mut self, source: Node) -> Node {
+    fn merged(mut self, source: Node, limit: usize) -> Node {
         if !source.is_text() {
-            self.merge(source);
+            self.merge(source, limit);
             return self.into();
         }
         let Some(highest) = self.overflow.as_mut().or(self.conflict.as_mut()) else {
@@ -289,5 +295,3 @@ impl FromIterator<Node> for List {
         list
     }
 }
-
-const LIST_LIMIT: usize = 1_000;

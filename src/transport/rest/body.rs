@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, BodyDataStream, HttpBody};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{HeaderMap, header};
-use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+use super::coding::Coding;
 use super::json;
 use crate::app::Config;
 use crate::error::{Error, ErrorName, Result};
-use crate::transport::query;
+use crate::transport::query::{self, FormLimit};
 
 /// Reads a body into the data of a call. No body, and one of another type than JSON or a form, is `{}`.
 ///
@@ -24,8 +25,9 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, config: &Config) -> Re
         return Ok(Value::Object(Map::new()));
     };
     let read = async {
-        check_coding(headers)?;
-        format.parse(&receive(headers, body, config.max_body).await?)
+        check_charset(headers)?;
+        let coding = Coding::of(headers)?;
+        format.parse(&coding.receive(headers, body, config.max_body).await?)
     };
     let in_time = timeout(config.body_timeout, read).await;
     in_time
@@ -60,27 +62,17 @@ impl Format {
     }
 }
 
-/// The query grammar ignores what is above its limit, which in data would be a silent loss.
 fn form(text: &str) -> Result<Value> {
-    if text.matches('&').count() >= MAX_PARAMETERS {
-        return Err(Error::new(
-            ErrorName::PayloadTooLarge,
-            "too many parameters",
-        ));
-    }
-    Ok(Value::Object(query::parse(text)))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let refused = |limit| match limit {
+        FormLimit::Parameters => Error::new(ErrorName::PayloadTooLarge, "too many parameters"),
+        FormLimit::Depth => Error::bad_request("The input exceeded the depth"),
+    };
+    query::parse_form(text).map(Value::Object).map_err(refused)
 }
 
-/// Refuses bodies that are not plain UTF-8.
-fn check_coding(headers: &HeaderMap) -> Result<()> {
-    let coding = headers
-        .get(header::CONTENT_ENCODING)
-        .map(|coding| String::from_utf8_lossy(coding.as_bytes()).to_lowercase())
-        .filter(|coding| coding != "identity");
-    if let Some(coding) = coding {
-        let message = format!("unsupported content encoding \"{coding}\"");
-        return Err(Error::bad_request(message));
-    }
+/// Refuses bodies that are not UTF-8.
+fn check_charset(headers: &HeaderMap) -> Result<()> {
     match charset(headers) {
         Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => {
             let charset = charset.to_uppercase();
@@ -107,24 +99,22 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
 /// Collects the body; never more of it than `limit` bytes is kept.
 pub(in crate::transport) async fn receive(
     headers: &HeaderMap,
-    mut body: Body,
+    body: Body,
     limit: usize,
 ) -> Result<Bytes> {
+    let mut pieces = body.into_data_stream();
     if announced(headers).is_some_and(|length| length > limit as u64) {
-        discard(headers, body).await;
+        discard(headers, pieces).await;
         return Err(too_large());
     }
     let mut received = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Error::bad_request("request aborted"))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if received.len() + data.len() > limit {
-            discard(headers, body).await;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| aborted())?;
+        if received.len() + piece.len() > limit {
+            discard(headers, pieces).await;
             return Err(too_large());
         }
-        received.extend_from_slice(&data);
+        received.extend_from_slice(&piece);
     }
     Ok(received.into())
 }
@@ -140,14 +130,14 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 
 /// Reads on for a little without keeping anything: closing a socket with unread bytes would take the answer along. A client
 /// that waits for `100 Continue` sends nothing, and reading would invite it to.
-async fn discard(headers: &HeaderMap, mut body: Body) {
+pub(super) async fn discard(headers: &HeaderMap, mut pieces: BodyDataStream) {
     if headers.contains_key(header::EXPECT) {
         return;
     }
     let rest = async {
         let mut left = DISCARDED_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        while let Some(Ok(piece)) = pieces.next().await {
+            left = left.saturating_sub(piece.len());
             if left == 0 {
                 break;
             }
@@ -156,8 +146,12 @@ async fn discard(headers: &HeaderMap, mut body: Body) {
     let _ = timeout(DISCARDED_TIME, rest).await;
 }
 
-fn too_large() -> Error {
+pub(super) fn too_large() -> Error {
     Error::new(ErrorName::PayloadTooLarge, "request entity too large")
+}
+
+pub(super) fn aborted() -> Error {
+    Error::bad_request("request aborted")
 }
 
 fn in_words_of_feathers(error: Error, compat: bool) -> Error {
@@ -167,7 +161,6 @@ fn in_words_of_feathers(error: Error, compat: bool) -> Error {
     error
 }
 
-const MAX_PARAMETERS: usize = 1_000;
 const DISCARDED_BYTES: usize = 1 << 20;
 const DISCARDED_TIME: Duration = Duration::from_secs(1);
 

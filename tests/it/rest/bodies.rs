@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use async_compression::tokio::bufread::{GzipEncoder, ZlibEncoder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use wingbeat::{App, Config};
 
 use crate::support::http::{Answer, Client, Request};
@@ -113,11 +115,15 @@ async fn bad_json_is_the_clients_mistake_and_in_compat_a_500() {
         }
         let latin = post(&node, "application/json; charset=latin1", "{}").await;
         assert_eq!(latin.pair(), error(code, "unsupported charset \"LATIN1\""));
-        let zipped = Request::new("POST", "/echo")
-            .header("content-encoding", "gzip")
-            .typed("application/json", "{}");
-        let message = "unsupported content encoding \"gzip\"";
-        assert_eq!(node.send(zipped).await.pair(), error(code, message));
+        for (coding, message) in [
+            ("br", "unsupported content encoding \"br\""),
+            ("Gzip", "the compressed body is broken"),
+            ("deflate", "the compressed body is broken"),
+        ] {
+            let coded = Request::new("POST", "/echo").header("content-encoding", coding);
+            let answer = node.send(coded.typed("application/json", "{}")).await;
+            assert_eq!(answer.pair(), error(code, message), "{coding}");
+        }
     }
 }
 
@@ -160,6 +166,80 @@ async fn the_limit_counts_for_announced_and_for_chunked_bodies() {
             );
             client.write(chunks.as_bytes()).await;
             assert_eq!(client.answer().await.status, code, "{bytes}");
+        }
+    }
+}
+
+async fn compressed(coding: &str, text: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    let mut encoder: Box<dyn AsyncRead + Unpin> = match coding {
+        "gzip" => Box::new(GzipEncoder::new(text)),
+        _ => Box::new(ZlibEncoder::new(text)),
+    };
+    encoder.read_to_end(&mut compressed).await.unwrap();
+    compressed
+}
+
+async fn post_compressed(node: &Node, coding: &str, content_type: &str, text: &[u8]) -> Answer {
+    let request = Request::new("POST", "/echo").header("content-encoding", coding);
+    let body = compressed(coding, text).await;
+    node.send(request.typed(content_type, body)).await
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_data() {
+    let node = node(false).await;
+    for coding in ["gzip", "deflate"] {
+        let json = post_compressed(&node, coding, "application/json", b"{\"a\":[1]}").await;
+        assert_eq!(json.json()["data"], json!({ "a": [1] }), "{coding}");
+        let form = "application/x-www-form-urlencoded";
+        let form = post_compressed(&node, coding, form, b"a[b]=1").await;
+        assert_eq!(
+            form.json()["data"],
+            json!({ "a": { "b": "1" } }),
+            "{coding}"
+        );
+    }
+    let members = [
+        compressed("gzip", b"{\"a\":").await,
+        compressed("gzip", b"1}").await,
+    ];
+    let request = Request::new("POST", "/echo").header("content-encoding", "gzip");
+    let answer = node
+        .send(request.typed("application/json", members.concat()))
+        .await;
+    assert_eq!(answer.json()["data"], json!({ "a": 1 }));
+}
+
+#[tokio::test]
+async fn what_a_compressed_body_inflates_to_counts() {
+    for (compat, code) in [(false, 413), (true, 500)] {
+        let node = node(compat).await;
+        for coding in ["gzip", "deflate"] {
+            let of = |bytes| text_of(bytes).into_bytes();
+            let json = "application/json";
+            let fits = post_compressed(&node, coding, json, &of(1_000)).await;
+            assert_eq!(fits.status, 201, "{coding}");
+            for bytes in [1_001, 50_000_000] {
+                let answer = post_compressed(&node, coding, json, &of(bytes)).await;
+                assert_eq!(answer.pair(), error(code, "request entity too large"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_that_is_cut_or_changed_is_broken() {
+    let node = node(false).await;
+    for coding in ["gzip", "deflate"] {
+        let whole = compressed(coding, b"[\"some text, and some text\"]").await;
+        let mut changed = whole.clone();
+        // The sum over what it inflates to.
+        *changed.iter_mut().rev().nth(5).unwrap() ^= 1;
+        for body in [whole[..whole.len() - 9].to_vec(), changed] {
+            let request = Request::new("POST", "/echo").header("content-encoding", coding);
+            let answer = node.send(request.typed("application/json", body)).await;
+            assert_eq!(answer.pair(), error(400, "the compressed body is broken"));
         }
     }
 }
@@ -208,7 +288,7 @@ async fn a_body_that_does_not_come_is_408() {
 }
 
 #[tokio::test]
-async fn too_many_parameters_of_a_form_are_refused() {
+async fn a_form_with_too_many_parameters_or_too_deep_keys_is_refused() {
     let mut config = Config::default();
     config.feathers_compat = true;
     let node = Node::start(App::builder().config(config).service("echo", Echo)).await;
@@ -216,4 +296,8 @@ async fn too_many_parameters_of_a_form_are_refused() {
     assert_eq!(post(&node, form, &"a=1&".repeat(999)).await.status, 201);
     let answer = post(&node, form, &"a=1&".repeat(1_000)).await;
     assert_eq!(answer.pair(), error(500, "too many parameters"));
+    let deep = |groups| format!("a{}=1", "[b]".repeat(groups));
+    assert_eq!(post(&node, form, &deep(32)).await.status, 201);
+    let answer = post(&node, form, &deep(33)).await;
+    assert_eq!(answer.pair(), error(500, "The input exceeded the depth"));
 }
