@@ -20,12 +20,16 @@
 
 #[path = "fixture/emits.rs"]
 mod emits;
+#[path = "fixture/hooked.rs"]
+mod hooked;
 #[path = "fixture/json.rs"]
 mod json;
 #[path = "fixture/people.rs"]
 mod people;
 #[path = "fixture/records.rs"]
 mod records;
+#[path = "fixture/sessions.rs"]
+mod sessions;
 #[path = "fixture/shows.rs"]
 mod shows;
 
@@ -82,7 +86,8 @@ fn services(builder: AppBuilder) -> AppBuilder {
     stores.reset().expect("the initial records are objects");
     let crud = Method::STANDARD;
     stores
-        .services(builder)
+        .services(hooked::hooked(builder))
+        .service("revoked", sessions::revoked())
         .service("todo", stateless())
         .service("tasks", stateless())
         .service("verify", Verify)

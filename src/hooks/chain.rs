@@ -29,12 +29,11 @@ pub(crate) enum Step {
     },
 }
 
-/// The before, after and error hooks of one level, already in the order in which they run.
+/// Before, after and error hooks of one level that belong together, in the order in which they run.
 pub(crate) struct Level {
     before: Vec<Hook>,
     after: Vec<Hook>,
-    /// Those of the method, then those for all methods.
-    error: [Vec<Hook>; 2],
+    error: Vec<Hook>,
 }
 
 /// The rest of a call, as an around hook sees it.
@@ -101,19 +100,34 @@ impl fmt::Debug for Next<'_> {
 }
 
 impl Level {
-    fn new(hooks: &Hooks, method: &Method) -> Self {
-        Self {
-            before: chosen(&hooks.before, method),
-            after: chosen(&hooks.after, method),
-            error: [Select::Only(method.clone()), Select::All]
-                .map(|select| picked(&hooks.error, &select)),
-        }
+    /// Makes the parts of a level, the outermost first. An error hook sees what fails further in, so those of the method do not
+    /// see the before hooks for all methods.
+    fn parts(hooks: &Hooks, method: &Method) -> impl Iterator<Item = Self> {
+        let all = |hooks| picked(hooks, &Select::All);
+        let own = |hooks| picked(hooks, &Select::Only(method.clone()));
+        let parts = [
+            (all(&hooks.before), Vec::new(), all(&hooks.error)),
+            (own(&hooks.before), own(&hooks.after), own(&hooks.error)),
+            (Vec::new(), all(&hooks.after), Vec::new()),
+        ];
+        let parts = parts.map(|(before, after, error)| Self {
+            before,
+            after,
+            error,
+        });
+        parts.into_iter().filter(|part| !part.is_empty())
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.before, &self.after, &self.error]
+            .iter()
+            .all(|hooks| hooks.is_empty())
     }
 
     async fn run(&self, context: &mut HookContext, next: Next<'_>) -> Result<()> {
         match self.run_inner(context, next).await {
-            Ok(()) => Ok(()),
-            Err(error) => self.recover(context, error).await,
+            Err(error) if !self.error.is_empty() => rescue(&self.error, context, error).await,
+            ran => ran,
         }
     }
 
@@ -121,17 +135,6 @@ impl Level {
         run_all(&self.before, context, HookKind::Before).await?;
         next.run(context).await?;
         run_all(&self.after, context, HookKind::After).await
-    }
-
-    /// Lets error hooks see the failure: the method's own, and those for all methods if it is still one then.
-    async fn recover(&self, context: &mut HookContext, mut error: Error) -> Result<()> {
-        for hooks in &self.error {
-            match rescue(hooks, context, error).await {
-                Ok(()) => return Ok(()),
-                Err(still) => error = still,
-            }
-        }
-        Err(error)
     }
 }
 
@@ -177,36 +180,27 @@ async fn call_method(
 }
 
 fn steps(method: &Method, app: &Hooks, service: &Hooks, endpoint: &Endpoint) -> Arc<[Step]> {
-    let around = |hooks: &Hooks| {
-        chosen(&hooks.around, method)
-            .into_iter()
-            .map(Step::Around)
-            .collect::<Vec<_>>()
-    };
-    let mut steps = around(app);
-    steps.push(Step::Level(Level::new(app, method)));
-    steps.extend(around(service));
-    steps.push(Step::Level(Level::new(service, method)));
-    steps.push(Step::Method {
-        service: Arc::clone(endpoint),
-        keeps_data: [app, service].iter().any(|hooks| hooks.look_behind(method)),
-    });
-    steps.into()
+    let around = |hooks| chosen(hooks, method).map(Step::Around);
+    let level = |hooks| Level::parts(hooks, method).map(Step::Level);
+    around(&app.around)
+        .chain(level(app))
+        .chain(around(&service.wrap))
+        .chain(around(&service.around))
+        .chain(level(service))
+        .chain([Step::Method {
+            service: Arc::clone(endpoint),
+            keeps_data: [app, service].iter().any(|hooks| hooks.look_behind(method)),
+        }])
+        .collect()
 }
 
 /// Picks the hooks of a method: those for all methods first, then its own.
-fn chosen<H: Clone>(hooks: &[(Select, H)], method: &Method) -> Vec<H> {
-    let own = Select::Only(method.clone());
-    [&Select::All, &own]
-        .into_iter()
-        .flat_map(|wanted| picked(hooks, wanted))
-        .collect()
+fn chosen<H: Clone>(hooks: &[(Select, H)], method: &Method) -> impl Iterator<Item = H> {
+    let both = [Select::All, Select::Only(method.clone())].map(|wanted| picked(hooks, &wanted));
+    both.into_iter().flatten()
 }
 
 fn picked<H: Clone>(hooks: &[(Select, H)], wanted: &Select) -> Vec<H> {
-    hooks
-        .iter()
-        .filter(|(select, _)| select == wanted)
-        .map(|(_, hook)| hook.clone())
-        .collect()
+    let picked = hooks.iter().filter(|(select, _)| select == wanted);
+    picked.map(|(_, hook)| hook.clone()).collect()
 }

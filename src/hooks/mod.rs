@@ -54,6 +54,8 @@ type AroundHook =
 /// The hooks of one level, the app's or a service's, in the order in which they were added.
 #[derive(Clone, Default)]
 pub struct Hooks {
+    /// Those between the app's hooks and the service's own; an app has none.
+    wrap: Vec<(Select, AroundHook)>,
     around: Vec<(Select, AroundHook)>,
     before: Vec<(Select, Hook)>,
     after: Vec<(Select, Hook)>,
@@ -124,7 +126,7 @@ pub trait RegisterHooks: Sized {
     }
 
     /// Adds a hook that runs when the method or a hook of this level or further in has failed; one that sets
-    /// `context.result` ends the failure.
+    /// `context.result` ends the failure. One of a single method does not see the failure of a before hook for all methods.
     #[must_use]
     fn on_error<F>(mut self, select: impl Into<Select>, hook: F) -> Self
     where
@@ -136,13 +138,24 @@ pub trait RegisterHooks: Sized {
 }
 
 impl Hooks {
+    pub(crate) fn wrap<F>(&mut self, select: Select, hook: F)
+    where
+        F: for<'a> Fn(&'a mut HookContext, Next<'a>) -> BoxFuture<'a, Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.wrap.push((select, Arc::new(hook)));
+    }
+
     /// Returns every method that a hook names, so that the app can tell typing errors from methods.
     pub(crate) fn named_methods(&self) -> impl Iterator<Item = &Method> {
         let plain = [&self.before, &self.after, &self.error]
             .into_iter()
             .flatten()
             .map(|(select, _)| select);
-        let around = self.around.iter().map(|(select, _)| select);
+        let around = [&self.wrap, &self.around].into_iter().flatten();
+        let around = around.map(|(select, _)| select);
         plain.chain(around).filter_map(|select| match select {
             Select::All => None,
             Select::Only(method) => Some(method),
@@ -156,7 +169,8 @@ impl Hooks {
             .iter()
             .chain(&self.error)
             .map(|(select, _)| select);
-        let around = self.around.iter().map(|(select, _)| select);
+        let around = self.wrap.iter().chain(&self.around);
+        let around = around.map(|(select, _)| select);
         after.chain(around).any(|select| match select {
             Select::All => true,
             Select::Only(only) => only == method,
@@ -167,6 +181,7 @@ impl Hooks {
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hooks")
+            .field("wrap", &self.wrap.len())
             .field("around", &self.around.len())
             .field("before", &self.before.len())
             .field("after", &self.after.len())

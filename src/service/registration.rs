@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::{AnyService, Method, Service};
 use crate::channels::{Audience, Channels, Publication, Publishers};
-use crate::hooks::{HookContext, Hooks, RegisterHooks};
+use crate::error::Result;
+use crate::hooks::{HookContext, Hooks, Next, RegisterHooks, Select};
 use crate::sync::SyncMode;
 
 /// Names the fields of a call that leave the process with its events, besides the standard ones.
@@ -101,6 +103,19 @@ impl Registration {
         F: Fn(&Publication<'_>, &Channels) -> A + Send + Sync + 'static,
     {
         self.publishers.set(Some(event.into()), publisher);
+        self
+    }
+
+    /// Adds a hook that runs around all other hooks of the service, in Feathers' terms with `service.hooks([…])`: inside of the
+    /// app's, outside of those that [`around`](RegisterHooks::around) adds.
+    pub fn wrap<F>(mut self, select: impl Into<Select>, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut HookContext, Next<'a>) -> BoxFuture<'a, Result<()>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.hooks.wrap(select.into(), hook);
         self
     }
 

@@ -116,6 +116,45 @@ app.use('errs', {
   }
 })
 
+// ---------------------------------------------------------------- hooks on all levels, two in each place
+
+let ran = []
+const note = (name, context) => {
+  if (context.path !== 'hooked') return
+  ran.push(name)
+  const { fail, worse, set } = context.params.query
+  if ([fail, worse].includes(name)) throw new errors.BadRequest(`${name} fails`)
+  if (set === name) context.result = { by: name }
+}
+const noting = (name) => async (context) => note(name, context)
+const notingAround = (name) => async (context, next) => {
+  note(`${name} in`, context)
+  try {
+    await next()
+  } catch (error) {
+    note(`${name} failed`, context)
+    throw error
+  }
+  note(`${name} out`, context)
+}
+const two = (make, kind) => Object.fromEntries(['all', 'get'].map((methods) => [methods, [1, 2].map((number) => make(`${kind} ${methods} ${number}`))]))
+const ofAllKinds = (level) => ({
+  around: two(notingAround, `${level} around`), ...Object.fromEntries(['before', 'after', 'error'].map((kind) => [kind, two(noting, `${level} ${kind}`)]))
+})
+app.use('hooked', {
+  async get (id, { query }) {
+    ran.push('method')
+    if (query.fail === 'method') throw new errors.BadRequest('method fails')
+    return { id }
+  }
+})
+app.use('hook-log', { async find () { return ran.splice(0) } })
+const { all, get } = two(notingAround, 'service wrap')
+app.hooks(ofAllKinds('app'))
+app.service('hooked').hooks(ofAllKinds('service'))
+app.service('hooked').hooks(all)
+app.service('hooked').hooks({ get })
+
 app.use('http', {
   async find ({ query }) { return { query } },
   async get (id) { return { id } },

@@ -237,6 +237,58 @@ async fn hooks_of_all_levels_run_in_the_order_of_feathers() {
 }
 
 #[tokio::test]
+async fn hooks_that_wrap_a_service_stand_between_its_own_and_those_of_the_app() {
+    let log = Log::default();
+    let service = log_hooks(
+        Registration::new(Logging(Arc::clone(&log))),
+        &log,
+        "service",
+    );
+    let noting = |name: &'static str| {
+        let log = Arc::clone(&log);
+        move |_: &HookContext| log.lock().push(name.to_owned())
+    };
+    let (own, all) = (noting("wrap get"), noting("wrap all"));
+    let service = service
+        .wrap(Method::Get, move |context, next| {
+            own(context);
+            next.run(context)
+        })
+        .wrap(All, move |context, next| {
+            all(context);
+            next.run(context)
+        });
+    let app = log_hooks(App::builder().service("logging", service), &log, "app");
+    let node = Node::start(app).await;
+    assert_eq!(node.get("/logging/1").await.status, 200);
+    let around = [
+        "app before get",
+        "wrap all",
+        "wrap get",
+        "service around all in",
+    ];
+    assert_eq!(log.lock()[3..7], around);
+}
+
+#[tokio::test]
+async fn error_hooks_of_a_method_do_not_see_failures_of_before_hooks_for_all() {
+    let log = Log::default();
+    let failing = Registration::new(Logging(Arc::clone(&log)))
+        .before(All, |_| Box::pin(async { Err(Error::forbidden("first")) }));
+    let service = log_hooks(failing, &log, "service");
+    let node = Node::start(App::builder().service("logging", service)).await;
+    assert_eq!(node.get("/logging/1").await.status, 403);
+    let expected = [
+        "service around all in",
+        "service around get in",
+        "service error all",
+        "service around get out",
+        "service around all out",
+    ];
+    assert_eq!(*log.lock(), expected);
+}
+
+#[tokio::test]
 async fn a_result_set_before_replaces_the_method() {
     let log = Log::default();
     let service = Registration::new(Logging(Arc::clone(&log))).before(All, |context| {
