@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use wingbeat_adapter::SyncAdapter;
 
-use super::{App, Config, Inner, OnConnection, registered_path, shutdown};
+use super::clients::OnClient;
+use super::{App, Config, Inner, registered_path, shutdown};
 use crate::channels::{Audience, Channels, Dispatch, Publication, Publishers};
 use crate::connections::{Connection, Connections};
 use crate::event::Listeners;
@@ -25,9 +26,8 @@ pub struct AppBuilder {
     services: Vec<(String, Registration)>,
     hooks: Hooks,
     publishers: Publishers,
-    on_connection: Vec<OnConnection>,
+    on_client: OnClient,
     entrance: Entrance,
-    on_disconnect: Vec<OnConnection>,
     schemes: Schemes,
     sources: Vec<Source>,
     sync_options: SyncOptions,
@@ -63,6 +63,9 @@ impl AppBuilder {
     }
 
     /// Sets who hears the events of services that have no publisher of their own.
+    ///
+    /// Other events wait while a publisher runs, so it must not block. What it needs to know stands on the connection, in the
+    /// event ([`sync_context`](Registration::sync_context)) or in memory.
     pub fn publish<A, F>(mut self, publisher: F) -> Self
     where
         A: Into<Audience>,
@@ -87,7 +90,7 @@ impl AppBuilder {
         mut self,
         on_connection: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
     ) -> Self {
-        self.on_connection.push(Arc::new(on_connection));
+        self.on_client.connection.push(Arc::new(on_connection));
         self
     }
 
@@ -96,7 +99,25 @@ impl AppBuilder {
         mut self,
         on_disconnect: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
     ) -> Self {
-        self.on_disconnect.push(Arc::new(on_disconnect));
+        self.on_client.disconnect.push(Arc::new(on_disconnect));
+        self
+    }
+
+    /// Adds code that sees every connection that logs in, to let it change channels: see [`App::logged_in`].
+    pub fn on_login(
+        mut self,
+        on_login: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        self.on_client.login.push(Arc::new(on_login));
+        self
+    }
+
+    /// Adds code that sees every connection that logs out; it has left its channels by then: see [`App::logged_out`].
+    pub fn on_logout(
+        mut self,
+        on_logout: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
+    ) -> Self {
+        self.on_client.logout.push(Arc::new(on_logout));
         self
     }
 
@@ -203,8 +224,7 @@ impl AppBuilder {
             listeners: Listeners::default(),
             channels: Channels::default(),
             connections: Connections::default(),
-            on_connection: self.on_connection,
-            on_disconnect: self.on_disconnect,
+            on_client: self.on_client,
             dispatch,
             calls: Tasks::default(),
             tasks: Tasks::default(),

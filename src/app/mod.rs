@@ -1,6 +1,7 @@
 //! The app: collects services, hooks, publishers and the adapter, runs calls, and shuts down in order.
 
 mod builder;
+mod clients;
 mod config;
 mod emission;
 mod hearing;
@@ -18,8 +19,9 @@ pub use config::Config;
 pub use shutdown::Leftover;
 pub use stats::AppStats;
 
+use self::clients::OnClient;
 use crate::channels::{Channel, Channels, Dispatch, Publishers};
-use crate::connections::{Connection, Connections};
+use crate::connections::Connections;
 use crate::error::{Error, ErrorName, Result};
 use crate::event::{Listener, Listeners, Scope};
 use crate::hooks::HookContext;
@@ -54,8 +56,6 @@ pub struct App(Arc<Inner>);
 #[derive(Clone, Debug)]
 pub struct AppHandle(Weak<Inner>);
 
-type OnConnection = Arc<dyn Fn(&Connection, &App) + Send + std::marker::Sync>;
-
 pub(crate) struct Inner {
     config: Config,
     routes: Routes,
@@ -63,9 +63,8 @@ pub(crate) struct Inner {
     listeners: Listeners,
     channels: Channels,
     connections: Connections,
-    on_connection: Vec<OnConnection>,
+    on_client: OnClient,
     entrance: Entrance,
-    on_disconnect: Vec<OnConnection>,
     dispatch: Dispatch,
     sync: Sync,
     /// Calls that run; they end by themselves.
@@ -290,22 +289,6 @@ impl App {
 
     pub(crate) fn sessions(&self) -> &engineio::Sessions {
         &self.0.sessions
-    }
-
-    /// Lets the app's own code see a new connection before its first call.
-    pub(crate) fn greet(&self, connection: &Connection) {
-        for on_connection in &self.0.on_connection {
-            on_connection(connection, self);
-        }
-    }
-
-    /// Takes a connection out of everything.
-    pub(crate) fn forget(&self, connection: &Connection) {
-        self.0.channels.disconnect(connection);
-        self.0.connections.remove(connection);
-        for on_disconnect in &self.0.on_disconnect {
-            on_disconnect(connection, self);
-        }
     }
 }
 

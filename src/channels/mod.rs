@@ -5,12 +5,14 @@
 //! Invariant: `channels` does not know that `sync` exists; and a connection gets an event at most once, in however many of the
 //! picked channels it is.
 
+mod audience;
 mod dispatch;
 mod publisher;
 mod registry;
 
+pub use audience::Audience;
 pub(crate) use dispatch::Dispatch;
 pub(crate) use publisher::Publishers;
-pub use publisher::{Audience, NotSynced, Publication};
+pub use publisher::{NotSynced, Publication};
 pub(crate) use registry::is_truthy;
 pub use registry::{Channel, Channels};

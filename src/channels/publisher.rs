@@ -1,6 +1,5 @@
 //! The functions that pick the channels of an event, and the fan-out to their connections.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use super::{Channel, Channels};
+use super::{Audience, Channels};
 use crate::connections::{Connection, Frames};
 use crate::event::{Event, Json};
 
@@ -89,40 +88,6 @@ impl fmt::Display for NotSynced {
 
 impl std::error::Error for NotSynced {}
 
-/// The channels that hear an event; made from one channel, several, an `Option` or `()`.
-#[derive(Clone, Debug, Default)]
-pub struct Audience(Vec<Channel>);
-
-impl From<()> for Audience {
-    fn from((): ()) -> Self {
-        Self::default()
-    }
-}
-
-impl From<Channel> for Audience {
-    fn from(channel: Channel) -> Self {
-        Self(vec![channel])
-    }
-}
-
-impl From<Option<Channel>> for Audience {
-    fn from(channel: Option<Channel>) -> Self {
-        Self(channel.into_iter().collect())
-    }
-}
-
-impl From<Vec<Channel>> for Audience {
-    fn from(channels: Vec<Channel>) -> Self {
-        Self(channels)
-    }
-}
-
-impl<const N: usize> From<[Channel; N]> for Audience {
-    fn from(channels: [Channel; N]) -> Self {
-        Self(channels.into())
-    }
-}
-
 type Publisher = Arc<dyn Fn(&Publication<'_>, &Channels) -> Audience + Send + Sync>;
 
 /// The publishers of one level, the app's or a service's: one for each event and one for all.
@@ -175,10 +140,7 @@ impl Publishers {
             not_synced: &level.not_synced,
         };
         let audience = catch_unwind(AssertUnwindSafe(|| publisher(&publication, channels)));
-        audience.map_or_else(
-            |_| level.panicked(event),
-            |audience| send(event, &audience.0),
-        )
+        audience.map_or_else(|_| level.panicked(event), |audience| send(event, &audience))
     }
 
     /// Tells whether this level or `outer` has a publisher for an event.
@@ -215,17 +177,13 @@ impl fmt::Debug for Publishers {
 
 /// Sends one event to the connections of its channels: one frame each, with the data of the first channel that has the
 /// connection (feathers.md §4.3).
-fn send(event: &Event, channels: &[Channel]) -> usize {
+fn send(event: &Event, audience: &Audience) -> usize {
     let mut frames = Frames::new(event);
     let mut sent = 0;
-    let mut seen = HashSet::new();
-    for channel in channels {
+    audience.for_each(|channel, connection| {
         let payload = channel.data().unwrap_or(event.public_data());
-        channel.for_each(|connection| {
-            let is_first = channels.len() == 1 || seen.insert(connection.id());
-            sent += usize::from(is_first && deliver(&mut frames, event, payload, connection));
-        });
-    }
+        sent += usize::from(deliver(&mut frames, event, payload, connection));
+    });
     sent
 }
 

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use parking_lot::RwLock;
 use serde_json::Value;
 
+use super::Audience;
 use crate::connections::Connection;
 use crate::event::Json;
 
@@ -41,15 +42,30 @@ impl Channels {
         }
     }
 
-    /// Returns the names of all channels that have a member.
+    /// Returns the channels of several names as one: joining and leaving go to all of them, and a connection that is in more
+    /// than one counts once.
+    pub fn combined<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Audience {
+        names.into_iter().map(|name| self.channel(name)).collect()
+    }
+
+    /// Returns the names of all channels that have a member, in no order.
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
         self.0.read().keys().cloned().collect()
     }
 
+    /// Takes a connection out of all its channels; it may join again.
+    pub fn leave_all(&self, connection: &Connection) {
+        connection.with_channels(|own| {
+            for name in own.drain() {
+                self.remove(&name, connection);
+            }
+        });
+    }
+
     /// Takes a connection out of all its channels for good: later joins do nothing.
     pub(crate) fn disconnect(&self, connection: &Connection) {
-        for name in connection.close_membership() {
+        for name in connection.close_channels() {
             self.remove(&name, connection);
         }
     }
@@ -60,17 +76,10 @@ impl Channels {
 
     /// Adds a member while the table is locked, so that a channel which empties at the same time is not lost.
     fn insert(&self, name: &Arc<str>, connection: &Connection) {
-        if !connection.begin_membership(name) {
-            return;
-        }
         let add =
             |members: &Arc<Members>| members.write().insert(connection.id(), connection.clone());
         if self.0.read().get(name).map(add).is_none() {
             add(self.0.write().entry(Arc::clone(name)).or_default());
-        }
-        // The connection may have gone between the two steps; its own leave would then have found nothing.
-        if connection.is_gone() {
-            self.remove(name, connection);
         }
     }
 
@@ -100,14 +109,34 @@ impl Channel {
 
     /// Adds a connection; one that is closed or already in stays as it is.
     pub fn join(&self, connection: &Connection) {
-        self.channels.insert(&self.name, connection);
+        connection.with_channels(|own| {
+            if own.insert(Arc::clone(&self.name)) {
+                self.channels.insert(&self.name, connection);
+            }
+        });
     }
 
     /// Takes a connection out.
     pub fn leave(&self, connection: &Connection) {
-        if connection.end_membership(&self.name) {
-            self.channels.remove(&self.name, connection);
-        }
+        connection.with_channels(|own| {
+            if own.remove(&self.name) {
+                self.channels.remove(&self.name, connection);
+            }
+        });
+    }
+
+    /// Takes out the connections for which `leaves` is true; those that join meanwhile stay.
+    pub fn leave_if(&self, leaves: impl Fn(&Connection) -> bool) {
+        let leaving = self.connections().into_iter().filter(leaves);
+        leaving.for_each(|connection| self.leave(&connection));
+    }
+
+    /// Returns the connections in the channel, without those that a filter leaves out.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Connection> {
+        let mut connections = Vec::new();
+        self.for_each(|connection| connections.push(connection.clone()));
+        connections
     }
 
     /// Returns how many connections are in the channel, without those that a filter leaves out.
@@ -131,12 +160,13 @@ impl Channel {
     /// Returns the same channel with other data: its connections get this instead of the event's. `null`, `false`, `0` and
     /// `""` change nothing (feathers.md §3.5).
     #[must_use]
-    pub fn send(mut self, data: Value) -> Self {
-        self.data = is_truthy(&data).then(|| data.into());
-        self
+    pub fn send(self, data: Value) -> Self {
+        self.sending(sent_instead(data))
     }
 
     /// Returns the same channel without the connections for which `keep` is false; of several filters all have to agree.
+    ///
+    /// Joins and leaves wait while `keep` runs: it may look at the connection, but not at channels.
     #[must_use]
     pub fn filter(mut self, keep: impl Fn(&Connection) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(match self.filter.take() {
@@ -144,6 +174,10 @@ impl Channel {
             None => Arc::new(keep),
         });
         self
+    }
+
+    pub(super) fn sending(self, data: Option<Json>) -> Self {
+        Self { data, ..self }
     }
 
     pub(super) fn data(&self) -> Option<&Json> {
@@ -176,6 +210,11 @@ impl fmt::Debug for Channel {
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the data that goes out instead of an event's; `None` when what was asked for changes nothing.
+pub(super) fn sent_instead(data: Value) -> Option<Json> {
+    is_truthy(&data).then(|| data.into())
 }
 
 /// Tells whether JavaScript takes a value for true.
@@ -252,5 +291,25 @@ mod tests {
         let names = is_done.recv_timeout(Duration::from_secs(10));
         assert_eq!(names, Ok(1 + held.len()), "it is in none of its channels");
         assert_eq!(channels.channel("shared").len(), 1);
+    }
+
+    /// A leave that found a half-done join would leave a member behind for ever.
+    #[test]
+    fn joins_and_leaves_at_once_leave_nobody_behind() {
+        let channels = Channels::default();
+        for id in 0..200 {
+            let connection = connection(id);
+            let [joining, leaving] = ["a", "a"].map(|name| channels.channel(name));
+            thread::scope(|scope| {
+                // Both come to the table before either gets it.
+                let table = channels.0.write();
+                scope.spawn(|| joining.join(&connection));
+                scope.spawn(|| leaving.leave(&connection));
+                (0..100).for_each(|_| thread::yield_now());
+                drop(table);
+            });
+            channels.disconnect(&connection);
+            assert!(channels.names().is_empty(), "after {id}");
+        }
     }
 }

@@ -88,13 +88,32 @@ impl Connection {
         self.0.properties.write().insert(name.to_owned(), value);
     }
 
+    /// Takes a property away.
+    pub fn remove_property(&self, name: &str) {
+        self.0.properties.write().shift_remove(name);
+    }
+
     /// Returns all properties.
     #[must_use]
     pub fn properties(&self) -> Map<String, Value> {
         self.0.properties.read().clone()
     }
 
-    /// Closes the connection once what waits for it is written.
+    /// Closes the connection once what waits for it is written. From now on it gets no event, and none of its messages is read;
+    /// calls that run go on.
+    ///
+    /// An app that takes a user's rights away ends their connections so:
+    ///
+    /// ```
+    /// use wingbeat::App;
+    /// use wingbeat::connections::CloseReason;
+    ///
+    /// fn revoke(app: &App, user: &str) {
+    ///     for connection in app.channel(&format!("users/{user}")).connections() {
+    ///         connection.close(CloseReason::Revoked);
+    ///     }
+    /// }
+    /// ```
     pub fn close(&self, reason: CloseReason) {
         self.0.outbox.close(reason);
     }
@@ -116,31 +135,14 @@ impl Connection {
         self.0.opened
     }
 
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.channels.lock().is_none()
-    }
-
-    /// Notes a channel; false when the connection is gone.
-    pub(crate) fn begin_membership(&self, channel: &Arc<str>) -> bool {
-        self.0
-            .channels
-            .lock()
-            .as_mut()
-            .map(|channels| channels.insert(Arc::clone(channel)))
-            .is_some()
-    }
-
-    /// Forgets a channel; false when the connection was not in it.
-    pub(crate) fn end_membership(&self, channel: &str) -> bool {
-        self.0
-            .channels
-            .lock()
-            .as_mut()
-            .is_some_and(|channels| channels.remove(channel))
+    /// Lets the names of its channels change, unless it is gone. Whoever joins it to a channel or takes it out does so in here:
+    /// a leave that comes between the two halves of a join would be lost.
+    pub(crate) fn with_channels(&self, change: impl FnOnce(&mut HashSet<Arc<str>>)) {
+        self.0.channels.lock().as_mut().map(change);
     }
 
     /// Marks the connection as gone and returns its channels.
-    pub(crate) fn close_membership(&self) -> HashSet<Arc<str>> {
+    pub(crate) fn close_channels(&self) -> HashSet<Arc<str>> {
         self.0.channels.lock().take().unwrap_or_default()
     }
 }

@@ -38,6 +38,8 @@ pub enum CloseReason {
     Restart,
     /// The client did not read fast enough: websocket code 1013.
     Slow,
+    /// The app ended the session: Socket.IO's `41`, after which stock clients do not connect again by themselves.
+    Revoked,
     /// The client broke the protocol: closed without a code, as Socket.IO does.
     Protocol,
     /// A message was larger than allowed: websocket code 1009.

@@ -3,23 +3,31 @@
 use std::mem::discriminant;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tungstenite::Error;
 use tungstenite::protocol::Message;
 
 use super::engineio::{self, Reader};
-use super::query::parse;
+use super::query::{parse, parse_form};
 use super::socketio::{Assembly, Body, Packet};
 use crate::json::parse as parse_json;
 use crate::service::query::{Paginate, Query, QueryOptions};
 
-/// Reads a query string.
+/// Reads a query string, and the same as a form.
 ///
 /// # Panics
 /// When a leaf is no string, or the result is deeper than `query` says.
 pub fn query(bytes: &[u8]) {
-    let query = Value::Object(parse(&String::from_utf8_lossy(bytes)));
-    assert!(depth(&query) <= QUERY_DEPTH);
+    let text = String::from_utf8_lossy(bytes);
+    check_query(parse(&text), QUERY_DEPTH);
+    if let Ok(form) = parse_form(&text) {
+        check_query(form, FORM_DEPTH);
+    }
+}
+
+fn check_query(query: Map<String, Value>, max_depth: usize) {
+    let query = Value::Object(query);
+    assert!(depth(&query) <= max_depth);
     assert!(holds(&query, &|value| {
         matches!(value, Value::String(_) | Value::Array(_) | Value::Object(_))
     }));
@@ -196,6 +204,7 @@ fn children(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 const QUERY_DEPTH: usize = 22;
+const FORM_DEPTH: usize = 100;
 /// Attachments of a packet may have so many bytes.
 const ROOM: usize = 1_000;
 /// Small enough that a fuzzer gets there.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 
-import { listen, nextEvent, restClient, socketClient, startFixture, stopStarted, until } from './support.mjs'
+import { listen, nextEvent, restClient, socketClient, startFixture, stopStarted, until, within } from './support.mjs'
 
 const transportOf = ({ socket }) => socket.io.engine.transport.name
 
@@ -79,6 +79,22 @@ for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])
       const expected = Array.from({ length: heard.length }, (_, at) => n - heard.length + at)
       assert.deepEqual(heard.map(({ n }) => n), expected)
     }
+  })
+
+  it('a client whose session the app ends gives up', async () => {
+    const before = await connectionsOf(node)
+    const query = { channel: `revoked ${transports}` }
+    const leaving = await socketClient(node.url, { transports, query, reconnection: true, reconnectionDelay: 1 })
+    await until('the last transport is in use', () => transportOf(leaving) === transports.at(-1))
+    const attempts = []
+    leaving.socket.io.on('reconnect_attempt', (n) => attempts.push(n))
+    const ended = new Promise((resolve) => leaving.socket.once('disconnect', resolve))
+    await restClient(node.url).service('revoked').create(query)
+
+    assert.equal(await within(10_000, 'the end', ended), 'io server disconnect')
+    assert.equal(leaving.socket.active, false, 'it would try again')
+    await until('it is gone', async () => await connectionsOf(node) === before)
+    assert.deepEqual(attempts, [])
   })
 
   it('a client that closes is let go at once', async () => {

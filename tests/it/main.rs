@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 mod bus;
+mod channels;
 mod codec;
 mod events;
 mod examples;

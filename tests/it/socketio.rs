@@ -8,4 +8,5 @@ mod limits;
 mod packets;
 mod polling;
 mod polling_faults;
+mod revoking;
 mod upgrade;

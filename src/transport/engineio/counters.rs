@@ -78,7 +78,9 @@ impl Counters {
             CloseReason::Protocol => &self.protocol_errors,
             CloseReason::TooLarge => &self.too_large,
             CloseReason::Timeout => &self.timeouts,
-            CloseReason::Restart | CloseReason::Slow | CloseReason::Gone => return,
+            CloseReason::Restart | CloseReason::Slow | CloseReason::Revoked | CloseReason::Gone => {
+                return;
+            }
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -132,6 +134,7 @@ mod tests {
             CloseReason::Timeout,
             CloseReason::Gone,
             CloseReason::Slow,
+            CloseReason::Revoked,
             CloseReason::Restart,
         ] {
             counters.count_end(reason);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Interval, interval, timeout, timeout_at};
 
 use super::client::{self, Client, LONGEST, Transport};
 use super::heartbeat::Beat;
-use super::mailbox::Post;
+use super::mailbox::{Mailbox, Post};
 use super::packet::Packet;
 use super::payload;
 use super::probe::Probe;
@@ -105,7 +105,7 @@ impl Polling {
         self.place.mailbox.register(cx);
         self.client.session.poll_answers(cx);
         if let Poll::Ready(reason) = self.client.session.poll_closed(cx) {
-            return Err(reason.into());
+            return self.end(cx, reason).map(|()| false);
         }
         if let Some(reason) = self.place.mailbox.fault() {
             return Err(reason.into());
@@ -117,6 +117,22 @@ impl Polling {
         let was_deaf = self.is_deaf();
         self.write(cx, is_released)?;
         Ok(was_deaf && !self.is_deaf())
+    }
+
+    /// Ends, but not under a revoked client that changes over: it polls no more, and is told on the other side.
+    fn end(&mut self, cx: &mut Context<'_>, reason: CloseReason) -> Result<(), End> {
+        if reason != CloseReason::Revoked || !self.is_changing() {
+            return Err(reason.into());
+        }
+        let unread = self.unread.take().map(|unread| unread.post);
+        for post in unread.into_iter().chain(self.place.mailbox.take_post()) {
+            let _ = post.done.send(());
+        }
+        let is_released = self.poll_change(cx)?;
+        if !self.is_changing() {
+            return Err(reason.into());
+        }
+        self.write(cx, is_released)
     }
 
     /// True when a packet was read.
@@ -216,6 +232,10 @@ impl Polling {
         self.poll_change(cx)
     }
 
+    fn is_changing(&self) -> bool {
+        matches!(self.upgrade, Upgrade::Changing(..))
+    }
+
     fn answer_probe(&mut self, deadline: Instant, polled: Poll<Option<Probe>>) {
         match polled {
             Poll::Pending => {}
@@ -262,25 +282,21 @@ impl Polling {
     /// Says goodbye to the poll that waits, after the client is out of all channels. Unless the client went, the next poll is
     /// waited for, within a bound.
     async fn close(mut self, reason: CloseReason, has_left: bool) {
+        let mailbox = &self.place.mailbox;
         let waiting = self.client.session.end(reason);
         self.frames.extend(waiting);
-        if reason == CloseReason::Slow {
-            self.frames.clear();
+        match reason {
+            CloseReason::Slow => self.frames.clear(),
+            // A stock client that gets `1` along with `41` looks at `1` first, and connects again.
+            CloseReason::Revoked => {
+                polled(mailbox).await;
+                let body = payload::take(&mut self.frames, usize::MAX);
+                mailbox.answer(body);
+            }
+            _ => {}
         }
-        let mailbox = &self.place.mailbox;
-        let polled = poll_fn(|cx| {
-            mailbox.register(cx);
-            // Nobody reads those any more.
-            if let Some(post) = mailbox.take_post() {
-                let _ = post.done.send(());
-            }
-            match mailbox.is_polled(cx) {
-                Some(false) => Poll::Pending,
-                _ => Poll::Ready(()),
-            }
-        });
         if !matches!(reason, CloseReason::Gone | CloseReason::Timeout) {
-            let _ = timeout(GOODBYE, polled).await;
+            polled(mailbox).await;
         }
         let mut body = payload::take(&mut self.frames, usize::MAX);
         payload::push(
@@ -315,6 +331,21 @@ impl From<CloseReason> for End {
     fn from(reason: CloseReason) -> Self {
         Self::Closed(reason)
     }
+}
+
+/// Waits for a poll, within a bound; what is posted meanwhile nobody reads any more.
+async fn polled(mailbox: &Mailbox) {
+    let polled = poll_fn(|cx| {
+        mailbox.register(cx);
+        if let Some(post) = mailbox.take_post() {
+            let _ = post.done.send(());
+        }
+        match mailbox.is_polled(cx) {
+            Some(false) => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    });
+    let _ = timeout(GOODBYE, polled).await;
 }
 
 fn in_time(

@@ -245,7 +245,10 @@ impl From<CloseReason> for Closing {
             CloseReason::Restart => Self::with_code(reason, 1012),
             CloseReason::Slow => Self::with_code(reason, 1013),
             CloseReason::TooLarge => Self::with_code(reason, 1009),
-            CloseReason::Protocol | CloseReason::Timeout | CloseReason::Gone => Self {
+            CloseReason::Revoked
+            | CloseReason::Protocol
+            | CloseReason::Timeout
+            | CloseReason::Gone => Self {
                 reason,
                 frame: Some(close_frame(None)),
             },

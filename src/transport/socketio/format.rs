@@ -89,6 +89,11 @@ pub(super) fn connected(sid: &str) -> Bytes {
     TextFrame::of(&format!("40{}", json!({ "sid": sid })))
 }
 
+/// Tells a client that it is out, and is not to come back by itself.
+pub(super) fn disconnected() -> Bytes {
+    TextFrame::of("41")
+}
+
 /// Refuses a namespace.
 pub(super) fn invalid_namespace(namespace: &str) -> Bytes {
     let refusal: Value = json!({ "message": "Invalid namespace" });

@@ -147,6 +147,9 @@ impl Session {
             connection.close(reason);
             let mut cx = Context::from_waker(noop_waker_ref());
             let _ = connection.outbox().poll_drain(&mut cx, &mut waiting);
+            if connection.outbox().closed() == Some(CloseReason::Revoked) {
+                waiting.push(format::disconnected());
+            }
             self.app.forget(&connection);
         }
         waiting
