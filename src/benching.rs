@@ -1,10 +1,7 @@
 //! What `benches/` cannot reach from outside: clients without sockets.
 
-use http::HeaderMap;
-use serde_json::Map;
-
 use crate::app::App;
-use crate::transport::Session;
+use crate::transport::{Handshake, Session};
 
 /// A Socket.IO client whose packets do not come from a socket; it is connected until it is dropped.
 #[derive(Debug)]
@@ -18,7 +15,7 @@ impl Client {
     /// Never, unless the session refuses the packet of every client.
     #[must_use]
     pub fn connect(app: &App) -> Self {
-        let mut session = Session::new(app.clone(), HeaderMap::new(), Map::new());
+        let mut session = Session::new(Handshake::bare(app));
         session
             .receive(CONNECT)
             .expect("a new session takes this packet");

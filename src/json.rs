@@ -1,5 +1,6 @@
 //! JSON that strangers wrote, as JavaScript writes it; and values written as JSON.
 
+pub(crate) mod binary;
 pub(crate) mod properties;
 pub(crate) mod shape;
 
@@ -23,6 +24,12 @@ pub(crate) fn from_str(text: &str) -> serde_json::Result<Value> {
     let value = Stranger.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
+}
+
+/// Reads a value in another format that strangers wrote, with the same key that nobody may use. Bytes become binary data.
+#[cfg(feature = "msgpack")]
+pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Stranger.deserialize(deserializer)
 }
 
 /// Parses JSON and forgives what JavaScript does; `None` for what is none.
@@ -148,6 +155,11 @@ impl<'de> Visitor<'de> for Stranger {
 
     fn visit_string<E>(self, value: String) -> Result<Value, E> {
         Ok(value.into())
+    }
+
+    /// JSON has none.
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(binary::to_json(bytes))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {

@@ -8,7 +8,7 @@
 //!
 //! | stage | module | what it does |
 //! |---|---|---|
-//! | 1 | [`transport`] | bytes ↔ calls: REST, Socket.IO, health |
+//! | 1 | [`transport`] | bytes ↔ calls: REST, Socket.IO, plain websockets, server-sent events, health |
 //! | 2 | [`service`] | what a call means: services, methods, params, routing |
 //! | 3 | [`hooks`] | around, before, after and error hooks |
 //! | 4 | [`event`] | what happened, and who listens in this process |
@@ -38,7 +38,7 @@
 //! ```
 //!
 //! With types in place of JSON, end to end, it is [`App::service`] and a [`TypedService`]; [`service::typed`] begins with an
-//! example. The programs `hello`, `hooks` and `channels` in `examples/` each show one thing.
+//! example. The programs `hello`, `hooks`, `channels` and `sse` in `examples/` each show one thing.
 
 // In the order in which data runs through them.
 mod app;
@@ -93,6 +93,11 @@ struct Readme;
 #[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../docs/guide/mixed-clusters.md")]
 struct Guide;
+
+/// Keeps the programs of the page about server-sent events true.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/sse.md")]
+struct ServerSentEvents;
 
 /// Keeps the tests of the guide true.
 #[cfg(all(doctest, feature = "testing"))]

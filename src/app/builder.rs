@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use wingbeat_adapter::SyncAdapter;
 
 use super::clients::OnClient;
@@ -15,7 +16,7 @@ use crate::hooks::{Chains, Hooks, RegisterHooks};
 use crate::service::{Entry, Method, Params, Registration, Routes, valid_event_name};
 use crate::sync::{Schemes, Services, SharedService, Sync, SyncMode, SyncOptions, SyncParts};
 use crate::tasks::Tasks;
-use crate::transport::{Entrance, engineio};
+use crate::transport::{Counters, Entrance, Handshake, Tickets, engineio};
 use crate::words::nearest;
 
 /// Collects what an app consists of; [`build`](Self::build) checks all of it together.
@@ -31,6 +32,7 @@ pub struct AppBuilder {
     schemes: Schemes,
     sources: Vec<Source>,
     sync_options: SyncOptions,
+    ticket_secret: Option<String>,
 }
 
 /// How the app reaches the other nodes.
@@ -131,6 +133,52 @@ impl AppBuilder {
         self
     }
 
+    /// Adds code that lets every client in, or refuses it, before there is a connection: one of Socket.IO, a plain websocket,
+    /// or server-sent events. It says who comes in the connection's properties; see [`Handshake`].
+    ///
+    /// A client that is refused gets the error with its status, as from REST. Several are asked in the order in which they
+    /// were added. Nothing bounds the time that they take.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wingbeat::App;
+    /// use wingbeat::error::{Error, ErrorName};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), wingbeat::BuildError> {
+    /// let app = App::builder()
+    ///     .on_handshake(|handshake| {
+    ///         Box::pin(async move {
+    ///             let session = handshake.cookie("session").unwrap_or_default();
+    ///             if session != "s3cret" {
+    ///                 return Err(Error::new(ErrorName::NotAuthenticated, "who are you?"));
+    ///             }
+    ///             handshake.set_property("user", json!({ "name": "Ada" }));
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_handshake<F>(mut self, on_handshake: F) -> Self
+    where
+        F: Fn(&mut Handshake) -> BoxFuture<'_, crate::error::Result<()>>
+            + Send
+            + std::marker::Sync
+            + 'static,
+    {
+        self.entrance.on_handshake(Arc::new(on_handshake));
+        self
+    }
+
+    /// Sets the secret that all nodes share which are to take each other's [tickets](App::tickets). Without one a ticket is
+    /// good at the node that issued it.
+    pub fn ticket_secret(mut self, secret: impl Into<String>) -> Self {
+        self.ticket_secret = Some(secret.into());
+        self
+    }
+
     /// Sets the routes of your own, as pages, that answer where no service does. The last ones set count.
     ///
     /// Services come first: a service at `/` takes every path of one segment for the id of a record.
@@ -215,6 +263,8 @@ impl AppBuilder {
             dates: entry.dates.clone(),
         });
         let services = Services::new(shared);
+        let secret = self.ticket_secret.as_deref();
+        let tickets = Tickets::new(secret, self.config.ticket_lifetime);
         App(Arc::new(Inner {
             sync: Sync::new(parts, &self.config.name, services, dispatch.clone()),
             entrance: self.entrance.opened(self.config.max_connections),
@@ -229,8 +279,9 @@ impl AppBuilder {
             calls: Tasks::default(),
             tasks: Tasks::default(),
             shutdown: shutdown::Stage::new(),
-            engineio: engineio::Counters::default(),
+            counters: Counters::default(),
             sessions: engineio::Sessions::default(),
+            tickets,
         }))
     }
 
@@ -253,6 +304,15 @@ impl AppBuilder {
         }
         if self.sync_options.sync_secret.as_deref() == Some("") {
             problems.push("sync_secret is empty, so everybody would know it".to_owned());
+        }
+        if self.ticket_secret.as_deref() == Some("") {
+            problems.push("ticket_secret is empty, so everybody would know it".to_owned());
+        }
+        let paths = [&self.config.websocket_path, &self.config.events_path];
+        for path in paths.into_iter().filter(|path| !path.is_empty()) {
+            if !path.starts_with('/') {
+                problems.push(format!("'{path}' is no path: it begins with '/'"));
+            }
         }
         if self.sync_options.sync_secret.is_some() && !self.sync_options.codec.is_json() {
             let codec = &self.sync_options.codec;

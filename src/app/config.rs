@@ -18,7 +18,7 @@ pub struct Config {
     /// Bytes of a message from a socket, and of what one request of long-polling carries either way; 1,000,000 by default,
     /// as Engine.IO has it.
     pub max_message: usize,
-    /// Time between two pings to a socket; 25 s by default.
+    /// Time between two pings to a socket, and between two comments in server-sent events; 25 s by default.
     pub ping_interval: Duration,
     /// Time that a socket has to answer a ping; 20 s by default.
     pub ping_timeout: Duration,
@@ -31,6 +31,13 @@ pub struct Config {
     pub header_timeout: Duration,
     /// Time that a client has to send the body of a REST request; 30 s by default. Then it is told 408.
     pub body_timeout: Duration,
+    /// Where plain websockets connect; `/ws` by default, and nowhere if it is empty. A service at that very path goes before.
+    pub websocket_path: String,
+    /// Where server-sent events are; `/events` by default, and nowhere if it is empty. A service at that very path goes
+    /// before.
+    pub events_path: String,
+    /// Time that a [ticket](crate::App::tickets) is good for; 30 s by default.
+    pub ticket_lifetime: Duration,
     /// Connections that the node accepts at once; 100,000 by default. Further ones wait in the kernel's queue.
     pub max_connections: usize,
     /// Calls of one socket that may run at once; 256 by default. At the bound its messages wait.
@@ -60,6 +67,9 @@ impl Default for Config {
             upgrade_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            websocket_path: "/ws".to_owned(),
+            events_path: "/events".to_owned(),
+            ticket_lifetime: Duration::from_secs(30),
             max_connections: 100_000,
             max_open_calls: 256,
             outbox: OutboxLimits::default(),

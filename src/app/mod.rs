@@ -32,7 +32,7 @@ use crate::service::{
 use crate::sync::Sync;
 use crate::tasks::Tasks;
 use crate::trace;
-use crate::transport::{Entrance, engineio};
+use crate::transport::{Counters, Entrance, Tickets, engineio};
 
 /// A node: its services, its clients, and its link to the other nodes. Clones are the same node.
 ///
@@ -72,10 +72,11 @@ pub(crate) struct Inner {
     /// Everything else: transports, the dispatcher, the sync supervisor.
     tasks: Tasks,
     shutdown: shutdown::Stage,
-    /// What went wrong with sockets.
-    engineio: engineio::Counters,
+    /// What went wrong with clients.
+    counters: Counters,
     /// The clients that poll.
     sessions: engineio::Sessions,
+    tickets: Tickets,
 }
 
 impl App {
@@ -154,6 +155,12 @@ impl App {
     #[must_use]
     pub fn sync(&self) -> &Sync {
         &self.0.sync
+    }
+
+    /// Returns what issues tickets to clients that can send no header with their handshake.
+    #[must_use]
+    pub fn tickets(&self) -> &Tickets {
+        &self.0.tickets
     }
 
     /// Returns the label of this node.
@@ -283,8 +290,8 @@ impl App {
         &self.0.tasks
     }
 
-    pub(crate) fn engineio(&self) -> &engineio::Counters {
-        &self.0.engineio
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     pub(crate) fn sessions(&self) -> &engineio::Sessions {

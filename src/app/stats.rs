@@ -20,7 +20,8 @@ pub struct AppStats {
     pub closed_too_large: u64,
     /// Clients that were closed because they did not answer in time.
     pub closed_timeout: u64,
-    /// Handshakes that were answered with an error.
+    /// Handshakes that were answered with an error, those that [`on_handshake`](crate::AppBuilder::on_handshake) refused
+    /// among them.
     pub refused_handshakes: u64,
     /// Handshakes with cookies from pages of origins that are not allowed.
     pub refused_origins: u64,
@@ -46,7 +47,7 @@ impl App {
     /// Returns the counters.
     #[must_use]
     pub fn stats(&self) -> AppStats {
-        let (connections, sockets) = (self.connections(), self.engineio());
+        let (connections, sockets) = (self.connections(), self.counters());
         let not_synced = self
             .routes()
             .entries()

@@ -196,5 +196,6 @@ fn deliver(
     let is_too_young = event
         .happened()
         .is_some_and(|happened| connection.opened() > happened);
-    !is_too_young && connection.send(frames.frame(connection.format(), payload))
+    let is_meant = !is_too_young && connection.wants(event);
+    is_meant && connection.send(frames.frame(connection.format(), payload))
 }

@@ -258,8 +258,10 @@ mod tests {
             provider: "plain",
             headers: Arc::default(),
             query: Map::new(),
+            properties: Map::new(),
             format: &Plain,
             limits: OutboxLimits::default(),
+            interest: None,
         };
         Connection::new(id, info)
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{CloseReason, Outbox, OutboxLimits, WireFormat};
+use crate::event::Event;
 
 /// One client that can be sent to; clones are the same client.
 #[derive(Clone)]
@@ -18,7 +19,11 @@ pub struct Connection(Arc<Inner>);
 
 struct Inner {
     id: u64,
-    info: ConnectionInfo,
+    provider: &'static str,
+    headers: Arc<HeaderMap>,
+    query: Map<String, Value>,
+    format: &'static dyn WireFormat,
+    interest: Option<Interest>,
     opened: Instant,
     properties: RwLock<Map<String, Value>>,
     outbox: Outbox,
@@ -32,19 +37,29 @@ pub(crate) struct ConnectionInfo {
     pub(crate) provider: &'static str,
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) query: Map<String, Value>,
+    pub(crate) properties: Map<String, Value>,
     pub(crate) format: &'static dyn WireFormat,
     pub(crate) limits: OutboxLimits,
+    /// The events that it asked for; `None` means all.
+    pub(crate) interest: Option<Interest>,
 }
+
+/// Events by the place of their service and their name.
+pub(crate) type Interest = Box<[(usize, Arc<str>)]>;
 
 impl Connection {
     pub(crate) fn new(id: u64, info: ConnectionInfo) -> Self {
         Self(Arc::new(Inner {
             id,
+            provider: info.provider,
+            headers: info.headers,
+            query: info.query,
+            format: info.format,
+            interest: info.interest,
             opened: Instant::now(),
-            properties: RwLock::default(),
+            properties: RwLock::new(info.properties),
             outbox: Outbox::new(info.limits),
             channels: Mutex::new(Some(HashSet::new())),
-            info,
         }))
     }
 
@@ -54,26 +69,26 @@ impl Connection {
         self.0.id
     }
 
-    /// Returns the kind of transport, as `"socketio"`.
+    /// Returns the kind of transport: `"socketio"`, `"websocket"` or `"sse"`.
     #[must_use]
     pub fn provider(&self) -> &'static str {
-        self.0.info.provider
+        self.0.provider
     }
 
     /// Returns the headers of the handshake.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.0.info.headers
+        &self.0.headers
     }
 
     pub(crate) fn shared_headers(&self) -> Arc<HeaderMap> {
-        Arc::clone(&self.0.info.headers)
+        Arc::clone(&self.0.headers)
     }
 
     /// Returns the query of the handshake.
     #[must_use]
     pub fn query(&self) -> &Map<String, Value> {
-        &self.0.info.query
+        &self.0.query
     }
 
     /// Returns a property that the app set.
@@ -123,8 +138,16 @@ impl Connection {
         self.0.outbox.push(frame)
     }
 
+    /// Tells whether the client asked for an event, or for all.
+    pub(crate) fn wants(&self, event: &Event) -> bool {
+        let is_it =
+            |(place, name): &(usize, Arc<str>)| *place == event.place() && **name == *event.name();
+        let interest = self.0.interest.as_ref();
+        interest.is_none_or(|interest| interest.iter().any(is_it))
+    }
+
     pub(crate) fn format(&self) -> &'static dyn WireFormat {
-        self.0.info.format
+        self.0.format
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

@@ -11,7 +11,7 @@ mod outbox;
 mod registry;
 
 pub use connection::Connection;
-pub(crate) use connection::ConnectionInfo;
+pub(crate) use connection::{ConnectionInfo, Interest};
 pub(crate) use frames::{Frames, WireFormat};
 pub use outbox::{CloseReason, OutboxLimits, SlowPolicy};
 pub(crate) use outbox::{Drained, KEPT_FRAMES, Outbox};

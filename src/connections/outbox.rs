@@ -24,7 +24,7 @@ pub struct OutboxLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowPolicy {
-    /// The transport is closed with code 1013, so that the client connects again and reads anew.
+    /// The transport is closed, a websocket with code 1013, so that the client connects again and reads anew.
     Close,
     /// The oldest waiting frames are dropped and counted.
     DropOldest,
@@ -38,13 +38,14 @@ pub enum CloseReason {
     Restart,
     /// The client did not read fast enough: websocket code 1013.
     Slow,
-    /// The app ended the session: Socket.IO's `41`, after which stock clients do not connect again by themselves.
+    /// The app ended the session: Socket.IO's `41`, after which stock clients do not connect again by themselves; 4401 on a
+    /// plain websocket.
     Revoked,
-    /// The client broke the protocol: closed without a code, as Socket.IO does.
+    /// The client broke the protocol: Socket.IO closes without a code, a plain websocket with 1002, 1003 or 1007.
     Protocol,
     /// A message was larger than allowed: websocket code 1009.
     TooLarge,
-    /// The client did not answer in time: closed without a code.
+    /// The client did not answer in time: Socket.IO closes without a code, a plain websocket with 4408.
     Timeout,
     /// The other side closed, or the transport broke.
     Gone,

@@ -19,7 +19,7 @@ pub struct Params {
     pub query: Map<String, Value>,
     /// The values of the placeholders in the service's path.
     pub route: Map<String, Value>,
-    /// Who calls: `"rest"`, `"socketio"`, or `None` inside the process.
+    /// Who calls: `"rest"`, `"socketio"`, `"websocket"`, or `None` inside the process.
     pub provider: Option<&'static str>,
     /// The headers of the request, or of the connection's handshake, which all its calls share; a hook changes its own copy by
     /// [`Arc::make_mut`].

@@ -164,8 +164,10 @@ impl Node {
             provider: "simulation",
             headers: Arc::default(),
             query: Map::new(),
+            properties: Map::new(),
             format: &Plain,
             limits: OutboxLimits::default(),
+            interest: None,
         });
         app.greet(&connection);
         let got = Arc::default();

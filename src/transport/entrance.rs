@@ -12,6 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::service::Params;
 use crate::tasks::Tasks;
+use crate::transport::handshake::OnHandshake;
 
 /// The address from which a request came; for [`App::serve`](crate::App::serve) it is among the request's extensions, and so
 /// in [`Params::extensions`](crate::Params::extensions). Behind a proxy it is the proxy's.
@@ -23,6 +24,7 @@ type OnRequest = Arc<dyn Fn(&Parts, &mut Params) + Send + Sync>;
 /// The entrance of a node: what requests meet before they are calls, and what counts them.
 pub(crate) struct Entrance {
     on_request: Vec<OnRequest>,
+    on_handshake: Vec<Arc<OnHandshake>>,
     fallback: Option<Router>,
     /// Places for connections, shared by all listeners of a node.
     slots: Arc<Semaphore>,
@@ -34,6 +36,7 @@ impl Default for Entrance {
     fn default() -> Self {
         Self {
             on_request: Vec::new(),
+            on_handshake: Vec::new(),
             fallback: None,
             slots: Arc::new(Semaphore::new(0)),
             requests: Tasks::default(),
@@ -47,6 +50,10 @@ impl Entrance {
         on_request: impl Fn(&Parts, &mut Params) + Send + Sync + 'static,
     ) {
         self.on_request.push(Arc::new(on_request));
+    }
+
+    pub(crate) fn on_handshake(&mut self, on_handshake: Arc<OnHandshake>) {
+        self.on_handshake.push(on_handshake);
     }
 
     pub(crate) fn set_fallback(&mut self, router: Router) {
@@ -91,6 +98,11 @@ impl Entrance {
         }
     }
 
+    /// Returns what looks at clients that are about to connect.
+    pub(super) fn handshakes(&self) -> &[Arc<OnHandshake>] {
+        &self.on_handshake
+    }
+
     pub(super) fn fallback(&self) -> Option<Router> {
         self.fallback.clone()
     }
@@ -100,6 +112,7 @@ impl fmt::Debug for Entrance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entrance")
             .field("on_request", &self.on_request.len())
+            .field("on_handshake", &self.on_handshake.len())
             .field("fallback", &self.fallback.is_some())
             .finish_non_exhaustive()
     }

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use tungstenite::Error;
 use tungstenite::protocol::Message;
 
-use super::engineio::{self, Reader};
+use super::engineio;
 use super::query::{parse, parse_form};
 use super::socketio::{Assembly, Body, Packet};
+use super::websocket::Reader;
 use crate::json::parse as parse_json;
 use crate::service::query::{Paginate, Query, QueryOptions};
 

@@ -1,26 +1,37 @@
-//! 1 · Bytes ↔ calls: REST and Socket.IO over HTTP.
+//! 1 · Bytes ↔ calls: REST, Socket.IO, plain websockets and server-sent events over HTTP.
 //!
 //! In come requests, and messages of sockets; out go [`Call`](crate::service::Call)s. Back come replies, errors and events,
 //! which leave as bytes.
 //!
-//! A request goes to the first of these that knows its path: `/socket.io/`; `/live`, `/ready` and, with the feature `metrics`,
-//! `/metrics`, unless a service is registered under that very name; the services, where a root service knows every path of one
+//! A request goes to the first of these that knows its path: `/socket.io/`; `/live`, `/ready`, with the feature `metrics`
+//! `/metrics`, the plain websocket at `/ws` and server-sent events at `/events`, unless a service is registered under that very
+//! name; the services, where a root service knows every path of one
 //! segment; the app's [`fallback`](crate::AppBuilder::fallback). What nobody knows is a 404.
 //!
 //! Invariants: this is the only stage that knows HTTP, Socket.IO or WebSocket; and of a body or message no more is in memory
 //! than its limit allows.
 
+mod arguments;
+mod caller;
+mod cors;
+mod counters;
 pub(crate) mod engineio;
 mod entrance;
 #[cfg(feature = "__fuzz")]
 pub(crate) mod fuzzing;
+mod handshake;
 mod health;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod origin;
+mod plain;
 pub mod query;
 mod rest;
 mod serve;
 mod socketio;
+mod sse;
+mod tickets;
+mod websocket;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -36,10 +47,13 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, StatusCode};
 use tower::Service;
 
+pub(crate) use counters::Counters;
 pub use entrance::ClientAddr;
 pub(crate) use entrance::Entrance;
+pub use handshake::Handshake;
 #[cfg(feature = "__bench")]
 pub(crate) use socketio::Session;
+pub use tickets::Tickets;
 
 use crate::app::App;
 use crate::error::{Error, ErrorName};
@@ -108,6 +122,12 @@ async fn route(app: &App, request: Request<Body>) -> Response {
     if let Some(response) = health::answer(app, request.method(), path) {
         return response;
     }
+    if is_at(app, path, &app.config().websocket_path) {
+        return plain::handle(app, request).await;
+    }
+    if is_at(app, path, &app.config().events_path) {
+        return sse::handle(app, request).await;
+    }
     let Some(_in_progress) = app.entrance().begin() else {
         return Error::new(ErrorName::Unavailable, "the node has shut down").into_response();
     };
@@ -118,6 +138,12 @@ async fn route(app: &App, request: Request<Body>) -> Response {
         Some(router) => fall_back(app, router, request).await,
         None => rest::not_found(app, request).await,
     }
+}
+
+/// Tells whether a request is for what stands at that path, unless a service does.
+fn is_at(app: &App, path: &str, own: &str) -> bool {
+    let name = own.strip_prefix('/').unwrap_or(own);
+    path == own && app.routes().registered(name).is_none()
 }
 
 /// Lets the app's own routes answer; where they have none, the answer is the usual one and not an empty page.

@@ -39,6 +39,11 @@ pub(super) async fn not_found(app: &App, request: Request<Body>) -> Response {
     unknown_url(app, &parts.uri)
 }
 
+/// Answers a client that is not let in.
+pub(super) fn refuse(app: &App, error: &Error) -> Response {
+    response::error(error, app.config().feathers_compat)
+}
+
 /// Says that nobody knows a URL.
 pub(super) fn unknown_url(app: &App, uri: &Uri) -> Response {
     let url = uri.path_and_query().map_or("", |url| url.as_str());

@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::sleep;
 
 use super::{ClientAddr, HttpService};
@@ -105,6 +106,7 @@ async fn accept_all(app: &App, listener: &TcpListener) -> Infallible {
         let requests = Requests {
             service: app.http_service(),
             addr: ClientAddr(addr),
+            hang_up: HangUp::default(),
         };
         app.tasks()
             .spawn("connection", converse(app.clone(), io, requests));
@@ -140,6 +142,7 @@ fn is_of_one_client(error: &io::Error) -> bool {
 /// Serves one connection. In a shutdown what is asked is answered, and then it ends; an upgraded one has left by then and is
 /// drained with the clients.
 async fn converse(app: App, io: ClientIo, requests: Requests) {
+    let hang_up = requests.hang_up.clone();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.config().header_timeout)
@@ -149,10 +152,12 @@ async fn converse(app: App, io: ClientIo, requests: Requests) {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = hang_up.wanted() => Ok(()),
         () = app.draining() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = hang_up.wanted() => Ok(()),
                 () = flushed_or_late(&app) => Ok(()),
             }
         }
@@ -172,6 +177,22 @@ async fn flushed_or_late(app: &App) {
 struct Requests {
     service: HttpService,
     addr: ClientAddr,
+    hang_up: HangUp,
+}
+
+/// Ends a connection whose client does not read its answer, so that it can not be told in another way. It is among the
+/// extensions of each request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HangUp(Arc<Notify>);
+
+impl HangUp {
+    pub(super) fn hang_up(&self) {
+        self.0.notify_one();
+    }
+
+    async fn wanted(&self) {
+        self.0.notified().await;
+    }
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -181,6 +202,7 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.addr);
+        request.extensions_mut().insert(self.hang_up.clone());
         tower::Service::call(&mut self.service.clone(), request)
     }
 }

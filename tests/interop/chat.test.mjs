@@ -6,12 +6,8 @@ import { after, before, describe, it } from 'node:test'
 
 import { chromium as playwright } from 'playwright-core'
 
-import { chromium, startChat, stopStarted, until } from './support.mjs'
+import { chromium, FLAGS, startChat, stopStarted, until } from './support.mjs'
 
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'
-]
 // What the page promises, and what a busy machine is allowed before the test fails.
 const PROMISED_MS = 300
 const BOUND_MS = 2000

@@ -208,9 +208,9 @@ export const startRabbitMq = async () => {
 /** The path of an example program of this project. */
 export const example = (variable, name) => process.env[variable] || here(`../../target/debug/examples/${name}`)
 
-/** One node of the fixture example; resolves when it listens and, with a broker, when its sync is ready. */
-export const startFixture = async (env = {}) => {
-  const port = await freePort()
+/** One node of the fixture example, on any port or the wanted one; resolves when it listens and, with a broker, when its sync is ready. */
+export const startFixture = async (env = {}, wanted) => {
+  const port = wanted ?? await freePort()
   const name = env.NODE_NAME ?? 'fixture'
   const clean = { SYNC_URI: '', SYNC_KEY: '', SYNC_CODEC: '', SYNC_DELIVERY: '', SYNC_NODE_PATHS: '' }
   const node = new Program(name, example('WINGBEAT_FIXTURE', 'fixture'), [], { ...withoutEmpty(clean, env), PORT: `${port}` })
@@ -329,6 +329,12 @@ export const nextEvent = async (client, path, event, action, isWanted = () => tr
 }
 
 // ---------------------------------------------------------------- the browser
+
+/** What a browser without a screen is started with. */
+export const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'
+]
 
 export const chromium = () => {
   const places = ['/usr/bin/chromium', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable', '/snap/bin/chromium']

@@ -9,9 +9,13 @@ mod hello;
 #[allow(dead_code, reason = "nobody calls its `main` here")]
 #[path = "../../examples/hooks.rs"]
 mod hooks;
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/sse.rs"]
+mod sse;
 
 use serde_json::{Value, json};
 
+use crate::support::events::EventStream;
 use crate::support::http::Request;
 use crate::support::socket::{SocketClient, request};
 use crate::support::{Node, eventually};
@@ -144,4 +148,26 @@ async fn channels_are_left_by_those_who_go() {
     let answer = Request::new("POST", "/rooms").header("x-service-method", "join");
     let answer = node.send(answer.json(&json!({ "room": "hall" }))).await;
     assert_eq!(answer.pair().1["message"], "only sockets can be in a room");
+}
+
+#[tokio::test]
+async fn sse_tells_on_one_node_what_happens_on_the_other() {
+    let [first, second] = sse::nodes("memory://example-sse").unwrap();
+    let nodes = [Node::serve(first).await, Node::serve(second).await];
+    let know_each_other = || {
+        let mut peers = nodes.iter().map(|node| node.app.sync().peers().len());
+        peers.all(|n| n == 1)
+    };
+    eventually("the nodes know each other", know_each_other).await;
+    let query = "?service=messages&event=created";
+    let mut stream = EventStream::open(nodes[1].addr, query).await;
+    for id in 0..3 {
+        let text = json!({ "text": "hi" });
+        assert_eq!(nodes[0].post("/messages", &text).await.status, 201);
+        let message = json!({ "text": "hi", "id": id });
+        let event = ("messages created".to_owned(), message);
+        assert_eq!(stream.event().await, event);
+    }
+    let known = nodes[1].get("/messages").await.json();
+    assert_eq!(known.as_array().map(Vec::len), Some(3));
 }

@@ -8,6 +8,7 @@ mod channels;
 mod codec;
 mod events;
 mod examples;
+mod handshakes;
 mod hostile;
 mod identity;
 #[cfg(feature = "redis")]
@@ -24,9 +25,11 @@ mod sealed;
 mod secrets;
 mod serve;
 mod socketio;
+mod sse;
 mod support;
 mod sync;
 #[cfg(feature = "testing")]
 mod testing;
 mod tracing;
 mod typed;
+mod websocket;

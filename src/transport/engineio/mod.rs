@@ -28,11 +28,7 @@
 //! and sixteen frames of the writer's own.
 
 mod client;
-mod cors;
-mod counters;
-mod goodbye;
 mod handshake;
-mod heartbeat;
 mod mailbox;
 mod open;
 mod packet;
@@ -42,25 +38,22 @@ mod probe;
 mod requests;
 mod sessions;
 mod socket;
-mod websocket;
 
 use axum::body::Body;
 use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use http::Request;
 
-pub(crate) use counters::Counters;
+pub(super) use handshake::WRONG_NODE;
 #[cfg(feature = "__fuzz")]
 pub(super) use packet::Packet;
 pub(crate) use sessions::Sessions;
-#[cfg(feature = "__fuzz")]
-pub(super) use websocket::Reader;
-pub(crate) use websocket::TextFrame;
 
-use self::handshake::{Handshake, Refusal, Transport, Visit};
+use self::handshake::{Refusal, Transport, Visit};
 use self::sessions::Place;
 use crate::app::App;
 use crate::transport::socketio::Session;
+use crate::transport::{Handshake, cors, rest, websocket};
 
 /// Answers a request below `/socket.io`, with the error that Engine.IO has for it if need be.
 pub(crate) async fn handle(app: &App, request: Request<Body>) -> Response {
@@ -82,28 +75,34 @@ async fn visit(app: &App, request: Request<Body>) -> Result<Response, Refusal> {
     let mut visit = Visit::of(&request)?;
     match visit.sid.take() {
         Some(sid) => resume(app, request, (&visit, &sid)).await,
-        None => begin(app, request, visit),
+        None => begin(app, request, visit).await,
     }
 }
 
 /// Opens a session.
-fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Response, Refusal> {
+async fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Response, Refusal> {
     let transport = visit.transport;
-    let Handshake { headers, query } = visit.begin(&request, app.config())?;
+    let query = visit.begin(&request, app.config())?;
     if app.is_draining() {
         return Err(Refusal::Draining);
     }
+    let upgrade = hyper::upgrade::on(&mut request);
+    let handshake = Handshake::new(app, "socketio", (request.into_parts().0, query));
+    let handshake = match handshake.admitted().await {
+        Ok(handshake) => handshake,
+        Err(error) => return Ok(rest::refuse(app, &error)),
+    };
     if transport == Transport::Websocket {
-        let response = handshake::accept(&headers);
-        let upgrade = hyper::upgrade::on(&mut request);
-        let session = Session::new(app.clone(), headers, query);
+        let headers = &handshake.parts().headers;
+        let response = websocket::accept(headers, handshake::subprotocol(headers));
+        let session = Session::new(handshake);
         app.tasks()
             .spawn("socket", socket::serve(app.clone(), upgrade, session));
         return Ok(response);
     }
     let place = Place::open(app)?;
     let open = open::packet(app.config(), &place.sid, &["websocket"]);
-    let session = Session::new(app.clone(), headers, query);
+    let session = Session::new(handshake);
     app.tasks()
         .spawn("polling", polling::serve(app.clone(), place, session));
     Ok(requests::packets(open))
@@ -120,7 +119,8 @@ async fn resume(
     if visit.transport == Transport::Polling {
         return requests::answer(app.config(), mailbox, request).await;
     }
-    let response = handshake::accept(request.headers());
+    let headers = request.headers();
+    let response = websocket::accept(headers, handshake::subprotocol(headers));
     match mailbox.upgrade(hyper::upgrade::on(&mut request)) {
         true => Ok(response),
         false => Err(Refusal::BadRequest),
@@ -135,9 +135,9 @@ pub(crate) fn session_id() -> String {
 fn refuse(app: &App, refusal: Refusal) -> Response {
     tracing::debug!(?refusal, "a request was refused");
     match refusal {
-        Refusal::ForeignOrigin => app.engineio().count_refused_origin(),
-        Refusal::WrongNode => app.engineio().count_wrong_node(),
-        _ => app.engineio().count_refused_handshake(),
+        Refusal::ForeignOrigin => app.counters().count_refused_origin(),
+        Refusal::WrongNode => app.counters().count_wrong_node(),
+        _ => app.counters().count_refused_handshake(),
     }
     refusal.respond()
 }

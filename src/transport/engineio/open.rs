@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::client::beats;
 use crate::app::Config;
+use crate::transport::websocket::beats;
 
 /// Writes what a client has to know; `upgrades` are the transports that it may change to.
 pub(super) fn packet(config: &Config, sid: &str, upgrades: &[&str]) -> String {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use data_encoding::BASE64;
 
-use super::websocket::{Payload, payloads};
+use crate::transport::websocket::{Payload, payloads};
 
 /// Takes frames from the front and writes what they carry as one body: as many as have room in `max` bytes, and one at least.
 ///
@@ -52,7 +52,7 @@ const SEPARATOR: u8 = 0x1e;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::engineio::TextFrame;
+    use crate::transport::websocket::TextFrame;
 
     fn frames(texts: &[&str]) -> Vec<Bytes> {
         texts.iter().map(|text| TextFrame::of(text)).collect()

@@ -11,26 +11,26 @@ use futures_util::future::BoxFuture;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Interval, interval, timeout, timeout_at};
 
-use super::client::{self, Client, LONGEST, Transport};
-use super::heartbeat::Beat;
+use super::client::{Client, PING};
 use super::mailbox::{Mailbox, Post};
 use super::packet::Packet;
 use super::payload;
 use super::probe::Probe;
 use super::sessions::Place;
-use super::socket::{self, PING, Socket};
-use super::websocket::Payload;
+use super::socket;
 use crate::app::App;
 use crate::connections::CloseReason;
+use crate::transport::caller::{self, Transport};
 use crate::transport::socketio::Session;
+use crate::transport::websocket::{self, Beat, LONGEST, Party, Payload, Socket};
 
 /// Serves a client that polls until it goes or has to, also when it changes to a websocket.
 pub(super) async fn serve(app: App, place: Place, session: Session) {
-    let deadline = client::connect_deadline(app.config());
+    let deadline = caller::connect_deadline(app.config());
     // Boxed, so that the task of a client that has changed over has no room for it.
     let socket = Box::pin(poll_and_change(&app, place, session, deadline)).await;
     if let Some(socket) = socket {
-        socket::run(app, socket, deadline).await;
+        websocket::run(app, socket, deadline).await;
     }
 }
 
@@ -40,7 +40,7 @@ async fn poll_and_change(
     place: Place,
     session: Session,
     deadline: Instant,
-) -> Option<Box<Socket>> {
+) -> Option<Box<Socket<Client>>> {
     let mut polling = Polling {
         app: app.clone(),
         place,
@@ -50,14 +50,14 @@ async fn poll_and_change(
         unread: None,
         upgrade: Upgrade::None,
     };
-    let end = client::run(&mut polling, app, deadline).await;
+    let end = caller::run(&mut polling, app, deadline).await;
     let reason = match end {
         End::Upgraded(probe) => return Some(Box::new(polling.into_socket(*probe))),
         End::Left => CloseReason::Gone,
         End::Closed(reason) => reason,
     };
     tracing::debug!(?reason, "a client that polls ends");
-    app.engineio().count_end(reason);
+    app.counters().count_end(reason);
     polling.close(reason, matches!(end, End::Left)).await;
     None
 }
@@ -103,8 +103,8 @@ impl Polling {
     /// True when there may be more to do at once. As for a websocket, what has come is read before time is judged.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         self.place.mailbox.register(cx);
-        self.client.session.poll_answers(cx);
-        if let Poll::Ready(reason) = self.client.session.poll_closed(cx) {
+        self.client.caller_mut().poll_answers(cx);
+        if let Poll::Ready(reason) = self.client.caller().poll_closed(cx) {
             return self.end(cx, reason).map(|()| false);
         }
         if let Some(reason) = self.place.mailbox.fault() {
@@ -166,7 +166,7 @@ impl Polling {
         if Packet::parse(packet) == Some(Packet::Close) {
             return Err(End::Left);
         }
-        let reply = self.client.receive(packet)?;
+        let reply = self.client.take(packet)?;
         reply.into_iter().for_each(|frame| self.push(frame));
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Polling {
 
     /// Tells whether reading pauses, until a call is done or frames of our own are fetched.
     fn is_deaf(&self) -> bool {
-        self.client.session.is_busy() || self.n_own >= OWN_FRAMES
+        self.client.caller().is_busy() || self.n_own >= OWN_FRAMES
     }
 
     /// Answers the poll that waits, if there is something for it, or if it is to end.
@@ -202,7 +202,7 @@ impl Polling {
             return Ok(());
         }
         if self.frames.is_empty() {
-            let _ = self.client.session.poll_frames(cx, &mut self.frames);
+            let _ = self.client.caller().poll_frames(cx, &mut self.frames);
         }
         let body = match self.frames.is_empty() {
             true if !is_released => return Ok(()),
@@ -273,17 +273,17 @@ impl Polling {
         self.upgrade = Upgrade::None;
     }
 
-    fn into_socket(self, probe: Probe) -> Socket {
+    fn into_socket(self, probe: Probe) -> Socket<Client> {
         // None waits unless the client is another one than Engine.IO's own.
         self.place.mailbox.answer(NOOP.to_vec());
-        Socket::upgraded(probe, self.client, self.frames)
+        socket::upgraded(probe, self.client, self.frames)
     }
 
     /// Says goodbye to the poll that waits, after the client is out of all channels. Unless the client went, the next poll is
     /// waited for, within a bound.
     async fn close(mut self, reason: CloseReason, has_left: bool) {
         let mailbox = &self.place.mailbox;
-        let waiting = self.client.session.end(reason);
+        let waiting = self.client.caller_mut().end(reason);
         self.frames.extend(waiting);
         match reason {
             CloseReason::Slow => self.frames.clear(),
@@ -323,7 +323,7 @@ impl Transport for Polling {
     }
 
     fn is_connected(&self) -> bool {
-        self.client.session.is_connected()
+        self.client.caller().is_connected()
     }
 }
 

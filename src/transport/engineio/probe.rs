@@ -13,10 +13,8 @@ use hyper::rt::{Read, ReadBuf};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use tungstenite::Message;
 
-use super::goodbye::goodbye;
-use super::socket::UNREAD;
-use super::websocket::{Reader, TextFrame, Writer, close_frame};
 use crate::app::App;
+use crate::transport::websocket::{Reader, TextFrame, UNREAD, Writer, close_frame, goodbye};
 
 /// A websocket and what of it is read and not yet looked at.
 pub(super) struct Probe {

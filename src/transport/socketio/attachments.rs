@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::binary::{self, PLACEHOLDER};
+use super::binary::PLACEHOLDER;
 use super::packet::Body;
 use crate::connections::CloseReason;
+use crate::json::binary::to_json;
 
 /// A packet that waits for its attachments.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ fn fill(value: &mut Value, parts: &mut [Option<Bytes>]) -> Option<()> {
         Value::Object(object) if object.get(PLACEHOLDER) == Some(&Value::Bool(true)) => {
             let at = usize::try_from(object.get("num")?.as_u64()?).ok()?;
             let part = parts.get_mut(at)?.take()?;
-            *value = binary::to_json(&part);
+            *value = to_json(&part);
             Some(())
         }
         Value::Object(object) => object

@@ -1,22 +1,12 @@
-//! Binary data inside JSON: `{"$binary":"<base64>"}`, an object with that member and no other.
+//! Binary data on its way out of JSON and into attachments.
 //!
-//! An attachment of a client is such an object wherever a service, a store or another node sees it, and such an object in what
-//! goes to a client becomes an attachment again.
+//! An attachment of a client is [binary data](crate::json::binary) wherever a service, a store or another node sees it, and
+//! binary data in what goes to a client becomes an attachment again.
 
-use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::packet::MAX_ATTACHMENTS;
-
-/// Writes bytes as JSON.
-pub(super) fn to_json(bytes: &[u8]) -> Value {
-    json!({ BINARY: BASE64.encode(bytes) })
-}
-
-/// Tells whether JSON text may have binary data in it; most has none, and need not be parsed.
-pub(super) fn may_be_in(text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_ok_and(|text| text.contains(QUOTED))
-}
+use crate::json::binary::of_json;
 
 /// Takes the binary data out of a value and leaves placeholders, as `socket.io-parser` does.
 ///
@@ -58,19 +48,13 @@ fn take(value: &mut Value, parts: &mut Vec<Vec<u8>>) {
     }
 }
 
-fn of_json(value: &Value) -> Option<Vec<u8>> {
-    let object = value.as_object().filter(|object| object.len() == 1)?;
-    BASE64.decode(object.get(BINARY)?.as_str()?.as_bytes()).ok()
-}
-
-const BINARY: &str = "$binary";
-const QUOTED: &str = "\"$binary\"";
 /// What stands for an attachment in a packet.
 pub(super) const PLACEHOLDER: &str = "_placeholder";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::binary::to_json;
 
     #[test]
     fn binary_data_is_taken_out_in_order() {
@@ -97,11 +81,5 @@ mod tests {
             assert_eq!((take_out(&mut value), &value), (vec![], &before));
         }
         assert_eq!(take_out(&mut json!(vec![to_json(b"x"); 10])).len(), 10);
-    }
-
-    #[test]
-    fn text_without_the_member_is_not_looked_into() {
-        assert!(may_be_in(br#"{"a":{ "$binary" : "" }}"#));
-        assert!(!may_be_in(br#"{"a":"$binary"#) && !may_be_in(b"{}"));
     }
 }

@@ -9,8 +9,9 @@ use crate::connections::WireFormat;
 use crate::error::Error;
 use crate::event::{Event, Json};
 use crate::json;
+use crate::json::binary::may_be_in;
 use crate::service::Reply;
-use crate::transport::engineio::TextFrame;
+use crate::transport::websocket::TextFrame;
 
 /// Writes events as `42["<path> <event>",<payload>]` (feathers.md §3.4).
 pub(super) static EVENTS: Events = Events;
@@ -41,7 +42,7 @@ impl WireFormat for Events {
 
 /// Writes an event with binary data as `45<n>-["<path> <event>",<payload>]` and its attachments.
 fn with_attachments(name: &str, payload: &Json) -> Option<Bytes> {
-    if !binary::may_be_in(payload.as_bytes()) {
+    if !may_be_in(payload.as_bytes()) {
         return None;
     }
     let mut value = payload.value().clone();

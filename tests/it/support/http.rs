@@ -106,6 +106,20 @@ impl Client {
         self.read(false).await
     }
 
+    /// Waits for the next chunk of a body without length; `None` at its end, or where the connection ends.
+    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let mut size = String::new();
+        let read = within(self.stream.read_line(&mut size)).await;
+        let size = match read {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => usize::from_str_radix(size.trim_end(), 16).expect("the size of a chunk"),
+        };
+        let mut chunk = vec![0; size + 2];
+        within(self.stream.read_exact(&mut chunk)).await.ok()?;
+        chunk.truncate(size);
+        (size > 0).then_some(chunk)
+    }
+
     /// Waits until the other side ends the connection, however it does, and returns what it sent before.
     pub(crate) async fn ended(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();

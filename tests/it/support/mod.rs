@@ -2,11 +2,13 @@
 
 #[cfg(feature = "redis")]
 pub(crate) mod broker;
+pub(crate) mod events;
 pub(crate) mod http;
 #[cfg(feature = "redis")]
 pub(crate) mod load;
 #[cfg(all(feature = "redis", feature = "nats"))]
 mod nats;
+pub(crate) mod plain;
 pub(crate) mod polling;
 pub(crate) mod process;
 #[cfg(feature = "redis")]
@@ -35,7 +37,7 @@ use http::{Answer, Client, Request};
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future)
         .await
-        .expect("it takes longer than five seconds")
+        .expect("it takes longer than twenty seconds")
 }
 
 /// Waits until a condition holds.
@@ -139,4 +141,4 @@ pub(crate) async fn cluster(n: usize, build: impl Fn(usize) -> AppBuilder) -> Ve
     nodes
 }
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);

@@ -7,9 +7,9 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::within;
 
@@ -67,19 +67,9 @@ impl SocketClient {
     }
 
     async fn attach(request: Request, receive_buffer: Option<u32>) -> Self {
-        let host = request.uri().authority().expect("an absolute URI").as_str();
-        let addr: SocketAddr = host.parse().expect("an address with port");
-        let socket = TcpSocket::new_v4().expect("a socket");
-        if let Some(size) = receive_buffer {
-            socket.set_recv_buffer_size(size).expect("a new socket");
-        }
-        let stream = within(socket.connect(addr))
-            .await
-            .expect("the server listens");
-        let connecting = tokio_tungstenite::client_async(request, stream);
-        let (websocket, _) = within(connecting).await.expect("a websocket");
+        let websocket = attach(request, receive_buffer).await;
         Self {
-            websocket,
+            websocket: websocket.expect("a websocket"),
             handshake: Value::Null,
             sid: String::new(),
             next_ack: 1,
@@ -235,6 +225,28 @@ impl SocketClient {
         };
         let event: (String, Value) = serde_json::from_str(event).expect("a name and a payload");
         self.events.push_back(event);
+    }
+}
+
+/// Opens a websocket, or fails with what the server answers instead. The kernel keeps so many bytes unread, if it is told to.
+pub(crate) async fn attach(
+    request: Request,
+    receive_buffer: Option<u32>,
+) -> Result<WebSocketStream<TcpStream>, Box<Response>> {
+    let host = request.uri().authority().expect("an absolute URI").as_str();
+    let addr: SocketAddr = host.parse().expect("an address with port");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    if let Some(size) = receive_buffer {
+        socket.set_recv_buffer_size(size).expect("a new socket");
+    }
+    let stream = within(socket.connect(addr))
+        .await
+        .expect("the server listens");
+    let connecting = tokio_tungstenite::client_async(request, stream);
+    match within(connecting).await {
+        Ok((websocket, _)) => Ok(websocket),
+        Err(Error::Http(answer)) => Err(answer),
+        Err(error) => panic!("no answer of HTTP: {error}"),
     }
 }
 

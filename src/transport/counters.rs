@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::handshake::WRONG_NODE;
+use super::engineio::WRONG_NODE;
 use crate::connections::CloseReason;
+use crate::error::{Error, ErrorName};
 
 /// Counts of one app since its start.
 #[derive(Debug, Default)]
@@ -65,6 +66,14 @@ impl Counters {
         self.refused_origins.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a handshake that is answered with this error; what is forbidden is its origin.
+    pub(super) fn count_refusal(&self, error: &Error) {
+        match error.name() {
+            ErrorName::Forbidden => self.count_refused_origin(),
+            _ => self.count_refused_handshake(),
+        }
+    }
+
     /// Counts a request whose session another node has; the first one is logged with what helps.
     pub(super) fn count_wrong_node(&self) {
         if self.wrong_node.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -94,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::app::App;
+    use crate::transport::Handshake;
     use crate::transport::engineio::handle;
     use crate::transport::socketio::Session;
 
@@ -110,18 +120,18 @@ mod tests {
         let app = App::builder().build().unwrap();
         assert_eq!(status(&app, Request::get("/")).await, 400);
         assert_eq!(status(&app, Request::post("/")).await, 400);
-        assert_eq!(app.engineio().refused_handshakes(), 2);
+        assert_eq!(app.counters().refused_handshakes(), 2);
         app.close().await;
     }
 
     #[tokio::test]
     async fn events_without_a_method_are_counted() {
         let app = App::builder().build().unwrap();
-        let mut session = Session::new(app.clone(), http::HeaderMap::new(), serde_json::Map::new());
+        let mut session = Session::new(Handshake::bare(&app));
         session.receive("0").unwrap();
         session.receive(r#"21["nope","messages",{}]"#).unwrap();
         session.receive("2[5]").unwrap();
-        assert_eq!(app.engineio().ignored_events(), 2);
+        assert_eq!(app.counters().ignored_events(), 2);
     }
 
     #[test]

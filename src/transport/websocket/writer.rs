@@ -14,7 +14,7 @@ use crate::connections::KEPT_FRAMES;
 /// The bound is the connection's outbox, which is emptied into a writer only when that has nothing left, and for frames of
 /// the writer's own ([`push`](Self::push)) [`is_crowded`](Self::is_crowded): then nothing more is read that could be answered.
 #[derive(Debug, Default)]
-pub(in crate::transport::engineio) struct Writer {
+pub(in crate::transport) struct Writer {
     frames: Vec<Bytes>,
     /// The first frame that is not written.
     next: usize,
@@ -26,35 +26,35 @@ pub(in crate::transport::engineio) struct Writer {
 
 impl Writer {
     /// Adds a frame that is no event and no answer: a pong, a ping, a refusal.
-    pub(in crate::transport::engineio) fn push(&mut self, frame: Bytes) {
+    pub(in crate::transport) fn push(&mut self, frame: Bytes) {
         self.frames.push(frame);
         self.n_own += 1;
     }
 
     /// Tells whether so many frames of its own wait that reading has to pause.
-    pub(in crate::transport::engineio) fn is_crowded(&self) -> bool {
+    pub(in crate::transport) fn is_crowded(&self) -> bool {
         self.n_own >= OWN_FRAMES
     }
 
     /// Returns where the outbox puts the next frames.
-    pub(in crate::transport::engineio) fn frames_mut(&mut self) -> &mut Vec<Bytes> {
+    pub(in crate::transport) fn frames_mut(&mut self) -> &mut Vec<Bytes> {
         &mut self.frames
     }
 
     /// Gives up what is not begun: a frame that is cut in the middle could not be followed by another.
-    pub(in crate::transport::engineio) fn give_up_unbegun(&mut self) {
+    pub(in crate::transport) fn give_up_unbegun(&mut self) {
         self.frames.truncate(self.next + usize::from(self.is_begun));
     }
 
     /// Frees the memory of a queue that was long, for the time in which nothing is written.
-    pub(in crate::transport::engineio) fn rest(&mut self) {
+    pub(in crate::transport) fn rest(&mut self) {
         if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
             self.frames = Vec::new();
         }
     }
 
     /// Writes everything, many frames with each system call, and flushes it.
-    pub(in crate::transport::engineio) fn poll_write<W: Write + Unpin>(
+    pub(in crate::transport) fn poll_write<W: Write + Unpin>(
         &mut self,
         io: &mut W,
         cx: &mut Context<'_>,

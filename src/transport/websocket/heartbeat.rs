@@ -1,4 +1,4 @@
-//! Who still answers: the server pings, the client has to answer in time (feathers.md §2.1).
+//! Who still answers: the server pings, the client has to answer in time (feathers.md §2.1; RFC 6455 §5.5.2 without Engine.IO).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::app::Config;
+
 /// The clock of one connection.
 #[derive(Debug)]
-pub(super) struct Heartbeat {
+pub(in crate::transport) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
@@ -17,7 +19,7 @@ pub(super) struct Heartbeat {
 
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(in crate::transport) enum Beat {
     /// A ping is due.
     Ping,
     /// The client did not answer the last one.
@@ -31,8 +33,14 @@ enum Phase {
 }
 
 impl Heartbeat {
+    /// Starts the clock of a client with the node's settings.
+    pub(in crate::transport) fn of(config: &Config) -> Self {
+        let (interval, timeout) = beats(config);
+        Self::new(interval, timeout)
+    }
+
     /// Starts the clock; the first ping is due after one interval.
-    pub(super) fn new(interval: Duration, timeout: Duration) -> Self {
+    fn new(interval: Duration, timeout: Duration) -> Self {
         Self {
             interval,
             timeout,
@@ -42,14 +50,14 @@ impl Heartbeat {
     }
 
     /// Notes an answer. One that nobody asked for changes nothing, or a client could keep the pings away.
-    pub(super) fn pong(&mut self) {
+    pub(in crate::transport) fn pong(&mut self) {
         if self.phase != Phase::Resting {
             self.enter(Phase::Resting, self.interval);
         }
     }
 
     /// Notes any other message: a large one may stand in the way of the answer, so it gives more time, once.
-    pub(super) fn heard(&mut self) {
+    pub(in crate::transport) fn heard(&mut self) {
         if self.phase == (Phase::Waiting { is_extended: false }) {
             self.enter(Phase::Waiting { is_extended: true }, self.timeout);
         }
@@ -58,7 +66,7 @@ impl Heartbeat {
     /// Resolves when something is to be done.
     ///
     /// While this side does not read, `is_deaf`, a missing answer is no proof: the client is pinged again, for its own clock.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, is_deaf: bool) -> Poll<Beat> {
+    pub(in crate::transport) fn poll(&mut self, cx: &mut Context<'_>, is_deaf: bool) -> Poll<Beat> {
         ready!(self.timer.as_mut().poll(cx));
         if self.phase != Phase::Resting && !is_deaf {
             return Poll::Ready(Beat::Dead);
@@ -72,6 +80,17 @@ impl Heartbeat {
         self.timer.as_mut().reset(Instant::now() + until);
     }
 }
+
+/// Returns interval and timeout. A client adds both up in a JavaScript timer, which can not count further than 24 days.
+pub(in crate::transport) fn beats(config: &Config) -> (Duration, Duration) {
+    (
+        config.ping_interval.min(LONGEST),
+        config.ping_timeout.min(LONGEST),
+    )
+}
+
+/// More would not fit into the timers of clients, and what is added to a time has to end somewhere.
+pub(in crate::transport) const LONGEST: Duration = Duration::from_secs(12 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -10,10 +10,10 @@ use hyper::rt::{Read, ReadBuf, Write};
 use hyper::upgrade::Upgraded;
 
 use super::socket::UNREAD;
-use super::websocket::Writer;
+use super::writer::Writer;
 
 /// Writes what waits and ends the websocket, within a bound.
-pub(super) async fn goodbye(io: &mut Upgraded, writer: &mut Writer) {
+pub(in crate::transport) async fn goodbye(io: &mut Upgraded, writer: &mut Writer) {
     let end = poll_fn(|cx| poll_end(io, writer, cx));
     if tokio::time::timeout(GOODBYE, end).await.is_err() {
         tracing::debug!("a client did not take its goodbye");
@@ -35,4 +35,5 @@ fn poll_end(io: &mut Upgraded, writer: &mut Writer, cx: &mut Context<'_>) -> Pol
     }
 }
 
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Time that a client has to take what it is told last.
+pub(in crate::transport) const GOODBYE: Duration = Duration::from_secs(2);

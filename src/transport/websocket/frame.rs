@@ -109,6 +109,14 @@ fn split(frames: &[u8]) -> Option<(Payload<'_>, &[u8])> {
     }
 }
 
+/// Makes a binary frame.
+#[cfg(feature = "msgpack")]
+pub(crate) fn binary_frame(payload: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(HEADER + payload.len());
+    push_binary(&mut frame, payload);
+    frame.into()
+}
+
 fn push_binary(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.push(FINAL | BINARY);
     match (u8::try_from(part.len()), u16::try_from(part.len())) {

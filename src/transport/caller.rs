@@ -1,0 +1,208 @@
+//! A client that stays: its connection, from before it is made until it is gone, and its calls that are not answered.
+
+use std::future::poll_fn;
+use std::mem;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::task::noop_waker_ref;
+use tokio::time::Instant;
+
+use crate::app::{App, Config};
+use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained};
+use crate::transport::websocket::LONGEST;
+
+/// What every way to a client has in common.
+#[derive(Debug)]
+pub(super) struct Caller {
+    app: App,
+    state: State,
+    /// Calls that are not answered; `None` while there are none, which is most of the time.
+    calls: Option<FuturesUnordered<Answer>>,
+    /// What its protocol has for a client whose session the app ended.
+    farewell: Option<fn() -> Bytes>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting(Box<ConnectionInfo>),
+    Connected(Connection),
+    Ended,
+}
+
+/// Resolves to the frame that answers a call, if the client asked for one.
+type Answer = BoxFuture<'static, Option<Bytes>>;
+
+impl Caller {
+    /// Makes a client that is not connected yet.
+    pub(super) fn new(app: App, info: ConnectionInfo) -> Self {
+        Self {
+            app,
+            state: State::Waiting(Box::new(info)),
+            calls: None,
+            farewell: None,
+        }
+    }
+
+    /// Makes the frame that a client gets last if the app ended its session.
+    pub(super) fn with_farewell(mut self, farewell: fn() -> Bytes) -> Self {
+        self.farewell = Some(farewell);
+        self
+    }
+
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Makes the connection. `first` is the first frame that it gets: no event comes before.
+    pub(super) fn connect(&mut self, first: Option<Bytes>) -> Result<(), CloseReason> {
+        let info = match mem::replace(&mut self.state, State::Ended) {
+            State::Waiting(info) => info,
+            other => {
+                self.state = other;
+                return Err(CloseReason::Protocol);
+            }
+        };
+        let connection = self.app.connections().add(*info);
+        // Before the app lets it join channels.
+        first.map(|frame| connection.send(frame));
+        self.state = State::Connected(connection.clone());
+        self.app.greet(&connection);
+        // A shutdown that began before the connection was added does not know of it.
+        if self.app.is_draining() {
+            connection.close(CloseReason::Restart);
+        }
+        Ok(())
+    }
+
+    /// Returns the connection, while there is one.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        match &self.state {
+            State::Connected(connection) => Some(connection),
+            State::Waiting(_) | State::Ended => None,
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection().is_some()
+    }
+
+    /// Tells whether the client has as many open calls as it may.
+    pub(super) fn is_busy(&self) -> bool {
+        let n_open = self.calls.as_ref().map_or(0, FuturesUnordered::len);
+        n_open >= self.app.config().max_open_calls.max(1)
+    }
+
+    /// Adds a call that runs; the frame that it resolves to goes to the client.
+    pub(super) fn begin(&mut self, answer: impl Future<Output = Option<Bytes>> + Send + 'static) {
+        self.calls.get_or_insert_default().push(answer.boxed());
+    }
+
+    pub(super) fn send(&self, frame: Bytes) {
+        if let Some(connection) = self.connection() {
+            connection.send(frame);
+        }
+    }
+
+    /// Puts the answers of calls that are done into the outbox.
+    pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) {
+        while let Some(calls) = &mut self.calls {
+            match calls.poll_next_unpin(cx) {
+                Poll::Pending => return,
+                Poll::Ready(None) => self.calls = None,
+                Poll::Ready(Some(answer)) => answer.into_iter().for_each(|frame| self.send(frame)),
+            }
+        }
+    }
+
+    /// Moves everything that waits in the outbox into `frames`.
+    pub(super) fn poll_frames(
+        &self,
+        cx: &mut Context<'_>,
+        frames: &mut Vec<Bytes>,
+    ) -> Poll<Drained> {
+        self.connection().map_or(Poll::Pending, |connection| {
+            connection.outbox().poll_drain(cx, frames)
+        })
+    }
+
+    /// Resolves when the connection is closed from elsewhere: as slow, by the app, by a shutdown.
+    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.connection().map_or(Poll::Pending, |connection| {
+            connection.outbox().poll_closed(cx)
+        })
+    }
+
+    /// Ends the connection: no event comes any more; returns what waited.
+    pub(super) fn end(&mut self, reason: CloseReason) -> Vec<Bytes> {
+        let mut waiting = Vec::new();
+        if let State::Connected(connection) = mem::replace(&mut self.state, State::Ended) {
+            connection.close(reason);
+            let mut cx = Context::from_waker(noop_waker_ref());
+            let _ = connection.outbox().poll_drain(&mut cx, &mut waiting);
+            if connection.outbox().closed() == Some(CloseReason::Revoked) {
+                waiting.extend(self.farewell.map(|farewell| farewell()));
+            }
+            self.app.forget(&connection);
+        }
+        waiting
+    }
+}
+
+impl Drop for Caller {
+    /// Reached with a connection only when the task panicked, as in an app's own `on_connection`.
+    fn drop(&mut self) {
+        self.end(CloseReason::Gone);
+    }
+}
+
+/// One way to a client.
+pub(super) trait Transport {
+    /// Why it is over.
+    type End: From<CloseReason>;
+
+    /// Does all that can be done now; resolves when it is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Self::End>;
+
+    /// Tells whether the client has its connection.
+    fn is_connected(&self) -> bool;
+}
+
+/// Runs a transport until it is over, the node ends, or the client has not connected in time.
+pub(super) async fn run<T: Transport>(transport: &mut T, app: &App, deadline: Instant) -> T::End {
+    // Boxed, so that an idle client's task has no room for it.
+    if let Some(end) = Box::pin(until_connected(transport, app, deadline)).await {
+        return end;
+    }
+    tokio::select! {
+        biased;
+        end = poll_fn(|cx| transport.poll(cx)) => end,
+        () = app.tasks().cancelled() => CloseReason::Restart.into(),
+    }
+}
+
+/// Runs until the client is connected, which returns `None`, or the transport is over.
+async fn until_connected<T: Transport>(
+    transport: &mut T,
+    app: &App,
+    deadline: Instant,
+) -> Option<T::End> {
+    let connected = poll_fn(|cx| match transport.poll(cx) {
+        Poll::Pending if transport.is_connected() => Poll::Ready(None),
+        polled => polled.map(Some),
+    });
+    tokio::select! {
+        biased;
+        end = connected => end,
+        () = app.draining() => Some(CloseReason::Restart.into()),
+        () = tokio::time::sleep_until(deadline) => Some(CloseReason::Timeout.into()),
+    }
+}
+
+/// Returns when a client that comes now has to be connected.
+pub(super) fn connect_deadline(config: &Config) -> Instant {
+    Instant::now() + config.connect_timeout.min(LONGEST)
+}

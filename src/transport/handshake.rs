@@ -1,0 +1,210 @@
+//! The request with which a client connects, and the app's own code that looks at it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::connections::{ConnectionInfo, WireFormat};
+use crate::error::{Error, ErrorName, Result};
+
+/// The request of a client that is about to connect, over Socket.IO, a plain websocket or server-sent events.
+///
+/// Code of [`on_handshake`](crate::AppBuilder::on_handshake) looks at its header, its cookies or a
+/// [ticket](crate::transport::Tickets) and says who it is, or refuses it.
+pub struct Handshake {
+    app: App,
+    provider: &'static str,
+    parts: Parts,
+    query: Map<String, Value>,
+    properties: Map<String, Value>,
+}
+
+/// Code of the app that lets a client in or refuses it.
+pub(crate) type OnHandshake =
+    dyn Fn(&mut Handshake) -> BoxFuture<'_, Result<()>> + Send + Sync + 'static;
+
+impl Handshake {
+    pub(super) fn new(
+        app: &App,
+        provider: &'static str,
+        (parts, query): (Parts, Map<String, Value>),
+    ) -> Self {
+        Self {
+            app: app.clone(),
+            provider,
+            parts,
+            query,
+            properties: Map::new(),
+        }
+    }
+
+    /// Makes a Socket.IO handshake that says nothing.
+    #[cfg(any(test, feature = "__bench"))]
+    pub(crate) fn bare(app: &App) -> Self {
+        let parts = http::Request::new(()).into_parts().0;
+        Self::new(app, "socketio", (parts, Map::new()))
+    }
+
+    /// Returns the app that is asked.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Returns the kind of transport: `"socketio"`, `"websocket"` or `"sse"`.
+    #[must_use]
+    pub fn provider(&self) -> &'static str {
+        self.provider
+    }
+
+    /// Returns the head of the request: its headers, its URI, and extensions such as
+    /// [`ClientAddr`](crate::transport::ClientAddr).
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Returns the query, without what belongs to the transport.
+    #[must_use]
+    pub fn query(&self) -> &Map<String, Value> {
+        &self.query
+    }
+
+    /// Returns the value of a cookie, as it was sent.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.parts.headers.get_all(header::COOKIE);
+        let mut cookies = lines
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'));
+        cookies.find_map(|cookie| {
+            let (known, value) = cookie.trim().split_once('=')?;
+            (known == name).then_some(value)
+        })
+    }
+
+    /// Redeems the ticket in the query, as `?ticket=…`, and returns what it was [issued](crate::transport::Tickets::issue)
+    /// with. The connection's own query is without it.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` when there is none, and what [`Tickets::redeem`](crate::transport::Tickets::redeem) fails with.
+    pub fn ticket(&mut self) -> Result<Value> {
+        let Some(Value::String(ticket)) = self.query.shift_remove("ticket") else {
+            return Err(Error::new(
+                ErrorName::NotAuthenticated,
+                "a ticket is missing",
+            ));
+        };
+        self.app.tickets().redeem(&ticket)
+    }
+
+    /// Sets a property of the connection that is to be, as `user`; its calls have it in
+    /// [`Params::properties`](crate::Params::properties).
+    pub fn set_property(&mut self, name: &str, value: Value) {
+        self.properties.insert(name.to_owned(), value);
+    }
+
+    /// Asks the app's own code; the first that refuses has the last word, and is counted.
+    pub(super) async fn admitted(mut self) -> Result<Self> {
+        let app = self.app.clone();
+        for on_handshake in app.entrance().handshakes() {
+            if let Err(error) = on_handshake(&mut self).await {
+                app.counters().count_refused_handshake();
+                return Err(error);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Makes what the connection is made of. Its headers get memory of their own.
+    pub(super) fn into_info(self, format: &'static dyn WireFormat) -> (App, ConnectionInfo) {
+        let info = ConnectionInfo {
+            provider: self.provider,
+            headers: owned(&self.parts.headers).into(),
+            query: self.query,
+            properties: self.properties,
+            format,
+            limits: self.app.config().outbox,
+            interest: None,
+        };
+        (self.app, info)
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("provider", &self.provider)
+            .field("path", &self.parts.uri.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies headers into one piece of memory. Those of a request are parts of its whole read buffer, which would live as long
+/// as the connection.
+fn owned(headers: &HeaderMap) -> HeaderMap {
+    let bytes: Bytes = headers
+        .values()
+        .flat_map(HeaderValue::as_bytes)
+        .copied()
+        .collect();
+    let mut at = 0;
+    let mut owned = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let end = at + value.len();
+        if let Ok(copy) = HeaderValue::from_maybe_shared(bytes.slice(at..end)) {
+            owned.append(name, copy);
+        }
+        at = end;
+    }
+    owned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copied_headers_are_the_same_in_memory_of_their_own() {
+        let buffer = Bytes::from_static(b"onetwothree");
+        let mut headers = HeaderMap::new();
+        for (name, range) in [("a", 0..3), ("b", 3..6), ("a", 6..11), ("c", 0..0)] {
+            let value = HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap();
+            headers.append(name, value);
+        }
+        let copy = owned(&headers);
+        assert_eq!(copy, headers);
+        let outside =
+            |value: &HeaderValue| !buffer.as_ptr_range().contains(&value.as_bytes().as_ptr());
+        assert!(copy.values().all(outside));
+    }
+
+    #[tokio::test]
+    async fn cookies_are_found_by_their_whole_name() {
+        let app = App::builder().build().unwrap();
+        let mut request = http::Request::new(());
+        for line in ["a=1; session=x=y", "aa=2;b"] {
+            let line = HeaderValue::from_static(line);
+            request.headers_mut().append(header::COOKIE, line);
+        }
+        let head = (request.into_parts().0, Map::new());
+        let handshake = Handshake::new(&app, "sse", head);
+        let table = [
+            ("a", Some("1")),
+            ("session", Some("x=y")),
+            ("aa", Some("2")),
+            ("b", None),
+            ("sess", None),
+        ];
+        for (name, value) in table {
+            assert_eq!(handshake.cookie(name), value, "{name}");
+        }
+        app.close().await;
+    }
+}

@@ -1,0 +1,90 @@
+//! The plain websocket: the calls and events of Feathers as arrays, in JSON or MessagePack (docs/websocket.md).
+//!
+//! In comes an HTTP request and after it messages; out go calls, and frames into the connection's outbox. The client is
+//! connected before it knows that it has its websocket, so it misses nothing that happens after that.
+//!
+//! Invariant: a message that is no call closes the websocket; every call that asks for an answer gets one.
+
+mod encoding;
+#[cfg(feature = "msgpack")]
+mod message_pack;
+mod session;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, Method, Request, header};
+use hyper::upgrade::OnUpgrade;
+
+use self::encoding::Encoding;
+use self::session::Session;
+use crate::app::App;
+use crate::error::{Error, ErrorName, Result};
+use crate::transport::{Handshake, caller, origin, query, rest, websocket};
+
+/// Answers a request for a websocket, or says why there is none.
+pub(super) async fn handle(app: &App, mut request: Request<Body>) -> Response {
+    let encoding = match checked(app, &request) {
+        Ok(encoding) => encoding,
+        Err(error) => return refuse(app, &error, websocket::is_possible(&request)),
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let parts = request.into_parts().0;
+    let query = query::parse(parts.uri.query().unwrap_or_default());
+    let handshake = Handshake::new(app, "websocket", (parts, query));
+    let handshake = match handshake.admitted().await {
+        Ok(handshake) => handshake,
+        Err(error) => return rest::refuse(app, &error),
+    };
+    let headers = &handshake.parts().headers;
+    let named = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
+    let chosen = named.then(|| HeaderValue::from_static(encoding.subprotocol()));
+    let response = websocket::accept(headers, chosen);
+    // Before the client has its answer: it hears everything that happens after that.
+    let session = Session::new(handshake, encoding);
+    app.tasks()
+        .spawn("websocket", serve(app.clone(), upgrade, session));
+    response
+}
+
+/// Serves a client until it goes or has to.
+async fn serve(app: App, upgrade: OnUpgrade, session: Session) {
+    let deadline = caller::connect_deadline(app.config());
+    let Ok(io) = upgrade.await else {
+        tracing::debug!("a client went before it had its websocket");
+        return;
+    };
+    let socket = websocket::Socket::new(&app, io, session);
+    websocket::run(app, Box::new(socket), deadline).await;
+}
+
+fn checked(app: &App, request: &Request<Body>) -> Result<Encoding> {
+    if request.method() != Method::GET || !websocket::is_possible(request) {
+        return Err(Error::bad_request(
+            "a websocket of version 13 is expected here",
+        ));
+    }
+    if origin::is_foreign(request, &app.config().allowed_origins) {
+        return Err(origin::foreign());
+    }
+    if app.is_draining() {
+        return Err(Error::new(
+            ErrorName::Unavailable,
+            "the node is shutting down",
+        ));
+    }
+    Encoding::chosen(request.headers())
+}
+
+fn refuse(app: &App, error: &Error, is_possible: bool) -> Response {
+    app.counters().count_refusal(error);
+    let mut response = rest::refuse(app, error);
+    if !is_possible {
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(
+            header::SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static("13"),
+        );
+    }
+    response
+}

@@ -1,0 +1,145 @@
+//! One client of a plain websocket.
+
+use bytes::Bytes;
+use serde_json::Value;
+use tungstenite::Message;
+
+use super::encoding::Encoding;
+use crate::app::App;
+use crate::channels::is_truthy;
+use crate::connections::CloseReason;
+use crate::error::{Error, Result};
+use crate::service::{Call, Reply, Route};
+use crate::transport::caller::Caller;
+use crate::transport::websocket::{Closing, Heartbeat, Party};
+use crate::transport::{Handshake, arguments};
+
+/// A client that is connected, and what it says.
+#[derive(Debug)]
+pub(super) struct Session {
+    caller: Caller,
+    heartbeat: Heartbeat,
+    encoding: Encoding,
+}
+
+/// What a client calls its call; `None` when it wants no answer.
+type CallId = Option<u64>;
+
+impl Session {
+    /// Connects a client.
+    pub(super) fn new(handshake: Handshake, encoding: Encoding) -> Self {
+        let (app, info) = handshake.into_info(encoding.events());
+        let heartbeat = Heartbeat::of(app.config());
+        let mut caller = Caller::new(app, info);
+        let connected = caller.connect(None);
+        debug_assert!(connected.is_ok(), "it was not connected before");
+        Self {
+            caller,
+            heartbeat,
+            encoding,
+        }
+    }
+
+    /// Takes `[id, method, path, …]`.
+    fn call(&mut self, message: Value) -> Result<(), CloseReason> {
+        let malformed = CloseReason::Protocol;
+        let Value::Array(elements) = message else {
+            return Err(malformed);
+        };
+        let mut elements = elements.into_iter();
+        let id = elements.next().and_then(call_id).ok_or(malformed)?;
+        let Some(Value::String(method)) = elements.next() else {
+            return Err(malformed);
+        };
+        let (app, encoding) = (self.caller.app(), self.encoding);
+        let connection = self.caller.connection().ok_or(malformed)?;
+        match arguments::call(app, connection, &method, elements) {
+            Ok(call) => {
+                let answer = invoke(app.clone(), (id, encoding), call);
+                self.caller.begin(answer);
+            }
+            Err(error) => {
+                let frame = answer(app, (id, encoding), Err(error));
+                frame.into_iter().for_each(|frame| self.caller.send(frame));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Party for Session {
+    const PING: &'static [u8] = b"\x89\x00";
+
+    fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn caller_mut(&mut self) -> &mut Caller {
+        &mut self.caller
+    }
+
+    fn heartbeat(&mut self) -> &mut Heartbeat {
+        &mut self.heartbeat
+    }
+
+    fn receive(&mut self, message: Message) -> Result<Option<Bytes>, Closing> {
+        match message {
+            Message::Text(_) | Message::Binary(_) => {
+                self.heartbeat.heard();
+                let message = self.encoding.read(&message)?;
+                self.call(message)?;
+            }
+            Message::Pong(_) => self.heartbeat.pong(),
+            Message::Ping(_) | Message::Close(_) | Message::Frame(_) => self.heartbeat.heard(),
+        }
+        Ok(None)
+    }
+
+    fn close_code(reason: CloseReason) -> Option<u16> {
+        match reason {
+            CloseReason::Restart => Some(1012),
+            CloseReason::Slow => Some(1013),
+            CloseReason::TooLarge => Some(1009),
+            CloseReason::Protocol => Some(1007),
+            CloseReason::Revoked => Some(4401),
+            CloseReason::Timeout => Some(4408),
+            CloseReason::Gone => None,
+        }
+    }
+}
+
+/// Reads an id, which has to be a number that JavaScript counts to, or `null`.
+fn call_id(id: Value) -> Option<CallId> {
+    match id {
+        Value::Null => Some(None),
+        id => id.as_u64().filter(|id| *id <= MAX_ID).map(Some),
+    }
+}
+
+async fn invoke(app: App, to: (CallId, Encoding), (route, call): (Route, Call)) -> Option<Bytes> {
+    let outcome = app.invoke(route, Box::new(call)).await;
+    answer(&app, to, outcome)
+}
+
+/// Writes `[id, null, result]` or `[id, error]`; a falsy `dispatch` gives way to the result (feathers.md §2.2).
+fn answer(app: &App, (id, encoding): (CallId, Encoding), outcome: Result<Reply>) -> Option<Bytes> {
+    let id = Value::from(id?);
+    let message = match outcome {
+        Ok(Reply {
+            result, dispatch, ..
+        }) => vec![
+            id,
+            Value::Null,
+            dispatch.filter(is_truthy).unwrap_or(result),
+        ],
+        Err(error) => vec![id, error_json(app, &error)],
+    };
+    Some(encoding.write(&Value::Array(message)))
+}
+
+fn error_json(app: &App, error: &Error) -> Value {
+    error.to_ack(app.config().feathers_compat)
+}
+
+/// `Number.MAX_SAFE_INTEGER`.
+const MAX_ID: u64 = (1 << 53) - 1;

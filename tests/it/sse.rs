@@ -1,0 +1,5 @@
+//! Server-sent events, as clients meet them.
+
+mod ends;
+mod streams;
+mod versions;

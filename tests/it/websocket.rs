@@ -1,0 +1,5 @@
+//! The plain websocket, as clients meet it.
+
+mod calls;
+mod ends;
+mod events;
