@@ -13,6 +13,7 @@
 //! | `SYNC_DELIVERY` | `ordered` | `ordered` or `local_first` |
 //! | `SYNC_NODE_PATHS` | none | the services that Node processes have, with commas between |
 //! | `NODE_NAME` | `fixture` | the label of the node |
+//! | `PREFIX` | none | the path below which it answers |
 //! | `FEATHERS_COMPAT` | `true` | `false` is the default of apps: what clients do wrong is 4xx, foreign errors are hidden |
 
 // Tests wait for the line that says where it listens.
@@ -62,6 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn config() -> Config {
     let mut config = Config::default();
     config.name = setting("NODE_NAME", "fixture");
+    config.prefix = setting("PREFIX", "");
     config.feathers_compat = setting("FEATHERS_COMPAT", "true") == "true";
     config
 }

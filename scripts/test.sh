@@ -103,6 +103,7 @@ install_missing
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export WINGBEAT_FIXTURE="${WINGBEAT_FIXTURE:-$target/debug/examples/fixture}"
 export WINGBEAT_CHAT="${WINGBEAT_CHAT:-$target/debug/examples/chat}"
+export WINGBEAT_TODOS="${WINGBEAT_TODOS:-$target/debug/examples/todos_after}"
 export WINGBEAT_QUERIES="${WINGBEAT_QUERIES:-$target/debug/examples/queries}"
 
 step "node modules" install_node_modules

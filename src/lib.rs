@@ -82,12 +82,18 @@ pub use hooks::HookContext;
 pub use service::typed::{ServiceType, Typed, TypedService};
 pub use service::{Call, Method, Params, Service};
 pub use stores::Memory;
+pub use transport::observe::{EventLayer, Events, Exchange, ObservedRoute, SkipEvent, SkipSync};
 pub use wingbeat_adapter::SyncAdapter;
 
 /// Keeps the programs of the README true.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Keeps the programs of the guide true.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/existing-axum-servers.md")]
+struct AxumGuide;
 
 /// Keeps the programs of the guide true.
 #[cfg(all(doctest, feature = "redis"))]

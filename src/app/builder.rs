@@ -13,10 +13,12 @@ use crate::channels::{Audience, Channels, Dispatch, Publication, Publishers};
 use crate::connections::{Connection, Connections};
 use crate::event::Listeners;
 use crate::hooks::{Chains, Hooks, RegisterHooks};
-use crate::service::{Entry, Method, Params, Registration, Routes, valid_event_name};
-use crate::sync::{Schemes, Services, SharedService, Sync, SyncMode, SyncOptions, SyncParts};
+use crate::service::{Entry, Method, Params, Registration, Routes, Service, valid_event_name};
+use crate::sync::{
+    OpenPaths, Schemes, Services, SharedService, Sync, SyncMode, SyncOptions, SyncParts,
+};
 use crate::tasks::Tasks;
-use crate::transport::{Counters, Entrance, Handshake, Tickets, engineio};
+use crate::transport::{Counters, Entrance, Handshake, Tickets, engineio, observe};
 use crate::words::nearest;
 
 /// Collects what an app consists of; [`build`](Self::build) checks all of it together.
@@ -33,6 +35,7 @@ pub struct AppBuilder {
     sources: Vec<Source>,
     sync_options: SyncOptions,
     ticket_secret: Option<String>,
+    open_paths: OpenPaths,
 }
 
 /// How the app reaches the other nodes.
@@ -187,6 +190,29 @@ impl AppBuilder {
         self
     }
 
+    /// Takes events of paths without a service, from this node and from others; the app's publishers say who hears them, and
+    /// they may have any name. [`EventLayer`](crate::EventLayer) does that by itself on the nodes that have one: this is for
+    /// nodes without, that only have clients, and for [`emit`](crate::service::ServiceHandle::emit) by hand.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wingbeat::App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .open_paths()
+    ///     .publish(|_event, channels| channels.channel("everybody"))
+    ///     .build()?;
+    /// app.service_at("orders").emit("closed", json!({ "id": 7 }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open_paths(self) -> Self {
+        self.open_paths.open();
+        self
+    }
+
     /// Joins the other nodes through an adapter.
     pub fn sync(mut self, adapter: impl SyncAdapter) -> Self {
         self.sources.push(Source::Adapter(Arc::new(adapter)));
@@ -262,7 +288,12 @@ impl AppBuilder {
             mode: entry.sync_mode,
             dates: entry.dates.clone(),
         });
-        let services = Services::new(shared);
+        let services = Services::new(shared).with_open_paths(self.open_paths.clone());
+        let open = Entry {
+            is_open: true,
+            ..entry("*", Registration::new(NoMethods), &Hooks::default())
+        };
+        routes.set_open(open, self.open_paths);
         let secret = self.ticket_secret.as_deref();
         let tickets = Tickets::new(secret, self.config.ticket_lifetime);
         App(Arc::new(Inner {
@@ -282,6 +313,7 @@ impl AppBuilder {
             counters: Counters::default(),
             sessions: engineio::Sessions::default(),
             tickets,
+            observed: observe::Counters::default(),
         }))
     }
 
@@ -301,6 +333,10 @@ impl AppBuilder {
         let mut problems = self.path_problems();
         if self.config.max_connections == 0 {
             problems.push("max_connections is 0, so nobody could connect".to_owned());
+        }
+        if self.config.prefix.contains(['?', '#']) {
+            let prefix = &self.config.prefix;
+            problems.push(format!("prefix is '{prefix}', which is no path"));
         }
         if self.sync_options.sync_secret.as_deref() == Some("") {
             problems.push("sync_secret is empty, so everybody would know it".to_owned());
@@ -348,11 +384,9 @@ impl AppBuilder {
             .map(|(path, _)| format!("two services stand at '{path}'"))
             .collect();
         for path in &self.sync_options.node_peers {
-            if !self
-                .services
-                .iter()
-                .any(|(known, _)| known == registered_path(path))
-            {
+            let mut services = self.services.iter();
+            let is_known = services.any(|(known, _)| known == registered_path(path));
+            if !is_known && !self.open_paths.take(path) {
                 let known = self.services.iter().map(|(known, _)| known.as_str());
                 problems.push(format!(
                     "node_peers names '{path}', which is no service{}",
@@ -442,7 +476,15 @@ fn entry(path: &str, registration: Registration, app_hooks: &Hooks) -> Entry {
         },
         redacted: registration.redacted,
         dates: registration.dates,
+        is_open: false,
     }
+}
+
+/// Answers no call: what stands for paths without a service.
+struct NoMethods;
+
+impl Service for NoMethods {
+    const METHODS: &'static [&'static str] = &[];
 }
 
 fn event_problems(path: &str, registration: &Registration) -> Vec<String> {

@@ -13,6 +13,9 @@ pub struct Config {
     /// Answers as Feathers does where wingbeat knows better: 500 for bad JSON and oversize bodies, and the text of foreign
     /// errors. Off by default.
     pub feathers_compat: bool,
+    /// The path below which the app answers, as `/api`: services, health, and Socket.IO at `/api/socket.io`, which clients
+    /// name as their `path`. Empty by default. Under `Router::nest` it stays empty: that takes its prefix off.
+    pub prefix: String,
     /// Bytes of a REST body; 100 KiB by default, as Express has it.
     pub max_body: usize,
     /// Bytes of a message from a socket, and of what one request of long-polling carries either way; 1,000,000 by default,
@@ -59,6 +62,7 @@ impl Default for Config {
         Self {
             name: "node".to_owned(),
             feathers_compat: false,
+            prefix: String::new(),
             max_body: 100 << 10,
             max_message: 1_000_000,
             ping_interval: Duration::from_secs(25),

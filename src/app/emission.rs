@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 
-use super::App;
+use super::{App, not_found, registered_path};
+use crate::error::{Error, ErrorName, Result};
 use crate::event::{Event, EventContext, Inner, Json, Origin};
 use crate::hooks::HookContext;
-use crate::service::{Entry, Id, Method};
+use crate::service::{Entry, Id, Method, valid_event_name};
 use crate::sync::Emission;
 use crate::trace::TraceContext;
 
@@ -30,7 +32,7 @@ impl App {
         let shared = EventContext::local(context.method(), id, context.extra_fields());
         let emission = |(data, public)| {
             let call = Some((shared.clone(), context.params.trace));
-            let event = event(entry, name, call, (data, public));
+            let event = event((entry.place, &entry.path), name, call, (data, public));
             Emission { event, is_synced }
         };
         self.0.sync.emit(elements(context).map(emission)).await;
@@ -44,34 +46,110 @@ impl App {
         app.sync.is_linked() || app.listeners.hear(entry.place, name) || is_published()
     }
 
-    /// Sends an event without a call; arrays go out as one event (§3.3).
+    /// Emits events by hand, without a call behind them; arrays go out as one event (§3.3).
     ///
-    /// The value itself stays here: to be freed by the thread that dispatches would cost more than what it saves a
-    /// listener that looks.
-    pub(super) fn emit_by_hand(&self, entry: &Arc<Entry>, name: &str, data: &Value) {
-        if !self.is_heard(entry, name) {
-            return;
+    /// # Errors
+    /// `NotFound` for a path without service while those are not taken, `BadRequest` for a name that no event has.
+    pub(crate) fn emit_by_hand(&self, by_hand: &ByHand<'_>, data: &[Value]) -> Result<()> {
+        let emissions = self.emissions(by_hand, data)?;
+        self.0.sync.emit_now(emissions);
+        Ok(())
+    }
+
+    /// Emits an event by hand, as [`emit_by_hand`](Self::emit_by_hand), and waits as a call does that has events.
+    ///
+    /// # Errors
+    /// As there, and `Unavailable` once the node has shut down.
+    pub(crate) async fn emit_in_turn(&self, by_hand: &ByHand<'_>, data: &Value) -> Result<()> {
+        let emissions = self.emissions(by_hand, std::slice::from_ref(data))?;
+        let emitted = self.0.sync.emit(emissions.into_iter());
+        // Polled first, so that the event happens; nobody empties the queue of a node that has ended.
+        self.while_it_runs(emitted).await.ok_or_else(|| {
+            Error::new(
+                ErrorName::Unavailable,
+                "the node has shut down: an event may be lost",
+            )
+        })
+    }
+
+    /// Waits while own clients have fallen far behind.
+    pub(crate) async fn room(&self) {
+        self.while_it_runs(self.0.dispatch.room()).await;
+    }
+
+    async fn while_it_runs<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = self.0.tasks.cancelled() => None,
         }
-        let public = redacted(entry, data);
-        let data = Json::from(data);
-        let public = public.unwrap_or_else(|| data.clone());
-        let is_synced = is_synced(entry, name);
-        let event = event(entry, &entry.event_name(name), None, (data, public));
-        self.0.sync.emit_now([Emission { event, is_synced }]);
+    }
+
+    /// Makes the events that somebody might hear.
+    ///
+    /// The values themselves stay with the caller: to be freed by the thread that dispatches would cost more than what it
+    /// saves a listener that looks.
+    fn emissions(&self, by_hand: &ByHand<'_>, data: &[Value]) -> Result<Emissions> {
+        let path = registered_path(by_hand.path);
+        let entry = self.0.routes.of_events(path);
+        let entry = entry.ok_or_else(|| not_found(path))?;
+        let name = by_hand.event;
+        if !valid_event_name(name) {
+            return Err(Error::bad_request(format!(
+                "'{name}' can not be the name of an event"
+            )));
+        }
+        if !self.is_heard(entry, name) {
+            return Ok(Emissions::new());
+        }
+        let (path, name) = (entry.event_path(path), entry.event_name(name));
+        let is_synced = by_hand.is_synced && is_synced(entry, &name);
+        let emission = |data| {
+            let public = redacted(entry, data);
+            let data = Json::from(data);
+            let public = public.unwrap_or_else(|| data.clone());
+            let call = by_hand.context.clone().map(|context| (context, None));
+            let event = event((entry.place, &path), &name, call, (data, public));
+            Emission { event, is_synced }
+        };
+        Ok(data.iter().map(emission).collect())
+    }
+}
+
+/// Mostly one.
+type Emissions = SmallVec<[Emission; 1]>;
+
+/// What an event is that no call leads to, besides its data.
+pub(crate) struct ByHand<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) event: &'a str,
+    pub(crate) context: Option<EventContext>,
+    /// Whether other nodes are to hear it, if they hear events of that path and name at all.
+    pub(crate) is_synced: bool,
+}
+
+impl<'a> ByHand<'a> {
+    pub(crate) fn new(path: &'a str, event: &'a str) -> Self {
+        Self {
+            path,
+            event,
+            context: None,
+            is_synced: true,
+        }
     }
 }
 
 /// Makes an event from what listeners of this node get and what everybody else gets.
 fn event(
-    entry: &Entry,
+    (place, path): (usize, &Arc<str>),
     name: &Arc<str>,
     call: Option<(EventContext, Option<TraceContext>)>,
     (data, public): (Json, Json),
 ) -> Event {
     let (context, trace) = call.unzip();
     Event::new(Inner {
-        place: entry.place,
-        path: Arc::clone(&entry.path),
+        place,
+        path: Arc::clone(path),
         name: Arc::clone(name),
         data,
         public,
@@ -139,6 +217,6 @@ fn is_automatic(entry: &Entry, name: &str) -> bool {
 
 /// Only standard and custom events leave the process.
 fn is_synced(entry: &Entry, name: &str) -> bool {
-    let is_known = Method::EVENTS.contains(&name) || !is_automatic(entry, name);
+    let is_known = entry.is_open || Method::EVENTS.contains(&name) || !is_automatic(entry, name);
     is_known && entry.sync_mode.sends()
 }

@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 pub use builder::{AppBuilder, BuildError};
 pub use config::Config;
+pub(crate) use emission::ByHand;
 pub use shutdown::Leftover;
 pub use stats::AppStats;
 
@@ -26,13 +27,11 @@ use crate::error::{Error, ErrorName, Result};
 use crate::event::{Listener, Listeners, Scope};
 use crate::hooks::HookContext;
 use crate::service::typed::{ServiceType, TypedHandle};
-use crate::service::{
-    Call, Method, Reply, Route, Routes, ServiceHandle, stripped, valid_event_name,
-};
+use crate::service::{Call, Method, Reply, Route, Routes, ServiceHandle, stripped};
 use crate::sync::Sync;
 use crate::tasks::Tasks;
 use crate::trace;
-use crate::transport::{Counters, Entrance, Tickets, engineio};
+use crate::transport::{Counters, Entrance, Tickets, engineio, observe};
 
 /// A node: its services, its clients, and its link to the other nodes. Clones are the same node.
 ///
@@ -77,6 +76,8 @@ pub(crate) struct Inner {
     /// The clients that poll.
     sessions: engineio::Sessions,
     tickets: Tickets,
+    /// What became of responses of the host's own routes.
+    observed: observe::Counters,
 }
 
 impl App {
@@ -195,31 +196,21 @@ impl App {
 
     /// Adds a listener for the events of a service: `Scope::Local` hears this node's only.
     pub(crate) fn listen(&self, path: &str, event: &str, scope: Scope, listener: Listener) {
-        match self.0.routes.registered(registered_path(path)) {
-            Some(entry) => self.0.listeners.add(entry.place, event, scope, listener),
-            None => tracing::warn!(
+        let (routes, path) = (&self.0.routes, registered_path(path));
+        if let Some(entry) = routes.registered(path) {
+            return self.0.listeners.add(entry.place, event, scope, listener);
+        }
+        if !routes.open_paths().take(path) {
+            tracing::warn!(
                 path,
                 event,
                 "there is no such service: a listener hears nothing"
-            ),
+            );
         }
-    }
-
-    /// Emits an event by hand, without a call behind it.
-    pub(crate) fn emit(&self, path: &str, event: &str, data: &Value) -> Result<()> {
-        let path = registered_path(path);
-        let entry = self
-            .0
-            .routes
-            .registered(path)
-            .ok_or_else(|| not_found(path))?;
-        if !valid_event_name(event) {
-            return Err(Error::bad_request(format!(
-                "'{event}' can not be the name of an event"
-            )));
+        if let Some(open) = routes.open_entry() {
+            let listener = only_of(path.into(), listener);
+            self.0.listeners.add(open.place, event, scope, listener);
         }
-        self.emit_by_hand(entry, event, data);
-        Ok(())
     }
 
     /// Runs a client's call, whose service is found, to its end.
@@ -294,6 +285,10 @@ impl App {
         &self.0.counters
     }
 
+    pub(crate) fn observed(&self) -> &observe::Counters {
+        &self.0.observed
+    }
+
     pub(crate) fn sessions(&self) -> &engineio::Sessions {
         &self.0.sessions
     }
@@ -333,6 +328,14 @@ fn panicked() -> Result<Reply> {
         ErrorName::GeneralError,
         "the call failed unexpectedly; the log says more",
     ))
+}
+
+/// All paths without a service have one place among the listeners.
+fn only_of(path: Arc<str>, listener: Listener) -> Listener {
+    Arc::new(move |event| match event.path() == &*path {
+        true => listener(event),
+        false => Ok(()),
+    })
 }
 
 fn not_found(path: &str) -> Error {

@@ -72,15 +72,42 @@ impl App {
         leftover
     }
 
-    /// Resolves when a shutdown begins.
-    pub(crate) async fn draining(&self) {
-        let _ = self
-            .0
-            .shutdown
-            .0
-            .subscribe()
-            .wait_for(|progress| *progress >= Progress::Draining)
-            .await;
+    /// Resolves when a shutdown begins, for a server that is to stop together with the app. [`close_after`](Self::close_after)
+    /// shows both.
+    #[must_use = "a future does nothing until it is awaited"]
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut progress = self.0.shutdown.0.subscribe();
+        async move {
+            // The app itself is gone if this fails.
+            let _ = progress
+                .wait_for(|progress| *progress >= Progress::Draining)
+                .await;
+        }
+    }
+
+    /// Waits for `told`, then shuts the node down as [`close`](Self::close) does: what stands beside a server of the host.
+    ///
+    /// ```no_run
+    /// use std::future::IntoFuture;
+    /// use wingbeat::App;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let app = App::builder().build()?;
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:3030").await?;
+    /// let router = axum::Router::new().layer(app.layer());
+    /// let serving = axum::serve(listener, router).with_graceful_shutdown(app.draining());
+    /// let (served, _) = tokio::join!(serving.into_future(), app.close_after(tokio::signal::ctrl_c()));
+    /// served?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future before `told` resolves changes nothing, later it is as with [`close`](Self::close).
+    pub async fn close_after<T>(&self, told: impl Future<Output = T>) -> Leftover {
+        told.await;
+        self.close().await
     }
 
     /// Resolves when a shutdown is done.

@@ -41,6 +41,16 @@ pub struct AppStats {
     pub tap_panics: u64,
     /// Panics of calls and of the node's own tasks.
     pub task_panics: u64,
+    /// Responses of the host's own routes that became events, see [`EventLayer`](crate::EventLayer).
+    pub observed: u64,
+    /// Such responses that became none, because they were larger than the limit.
+    pub observed_too_large: u64,
+    /// Such responses that became none, because they were no JSON with data, or compressed.
+    pub observed_unreadable: u64,
+    /// Such responses that became none, because they did not come to their end, or only after the node had shut down.
+    pub observed_cut_off: u64,
+    /// Panics of closures that make the events of such responses.
+    pub observed_panics: u64,
 }
 
 impl App {
@@ -72,6 +82,11 @@ impl App {
             publisher_panics: self.0.publishers.panics() + services.sum::<u64>(),
             not_synced: self.0.publishers.not_synced() + not_synced.sum::<u64>(),
             tap_panics: self.0.sync.taps().panics(),
+            observed: self.observed().events(),
+            observed_too_large: self.observed().too_large(),
+            observed_unreadable: self.observed().unreadable(),
+            observed_cut_off: self.observed().cut_off(),
+            observed_panics: self.observed().panics(),
             task_panics: self.0.calls.panics() + self.0.tasks.panics(),
         }
     }

@@ -259,6 +259,7 @@ mod tests {
             headers: Arc::default(),
             query: Map::new(),
             properties: Map::new(),
+            extensions: http::Extensions::new(),
             format: &Plain,
             limits: OutboxLimits::default(),
             interest: None,

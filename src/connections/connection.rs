@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ struct Inner {
     provider: &'static str,
     headers: Arc<HeaderMap>,
     query: Map<String, Value>,
+    extensions: Extensions,
     format: &'static dyn WireFormat,
     interest: Option<Interest>,
     opened: Instant,
@@ -38,6 +39,7 @@ pub(crate) struct ConnectionInfo {
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) query: Map<String, Value>,
     pub(crate) properties: Map<String, Value>,
+    pub(crate) extensions: Extensions,
     pub(crate) format: &'static dyn WireFormat,
     pub(crate) limits: OutboxLimits,
     /// The events that it asked for; `None` means all.
@@ -54,6 +56,7 @@ impl Connection {
             provider: info.provider,
             headers: info.headers,
             query: info.query,
+            extensions: info.extensions,
             format: info.format,
             interest: info.interest,
             opened: Instant::now(),
@@ -89,6 +92,13 @@ impl Connection {
     #[must_use]
     pub fn query(&self) -> &Map<String, Value> {
         &self.0.query
+    }
+
+    /// Returns the typed values that the host's own layers added to the request of the handshake, as its user; calls of this
+    /// connection have them in [`Params::extensions`](crate::service::Params::extensions).
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
     }
 
     /// Returns a property that the app set.

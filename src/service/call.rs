@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::typed::{ServiceType, TypedHandle};
 use super::{Id, Method, Params};
-use crate::app::App;
+use crate::app::{App, ByHand};
 use crate::error::Result;
 use crate::event::{Listener, Scope};
 use crate::hooks::Http;
@@ -114,13 +114,15 @@ impl ServiceHandle {
     /// every node.
     ///
     /// # Errors
-    /// `NotFound` for a path without service, `BadRequest` for the event name `error` or an empty one.
+    /// `NotFound` for a path without service, unless [those are open](crate::AppBuilder::open_paths); `BadRequest` for the
+    /// event name `error` or an empty one.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "data is handed over, as to every method"
     )]
     pub fn emit(&self, event: &str, data: Value) -> Result<()> {
-        self.app.emit(&self.path, event, &data)
+        let by_hand = ByHand::new(&self.path, event);
+        self.app.emit_by_hand(&by_hand, std::slice::from_ref(&data))
     }
 
     /// Returns the service with its types, as [`App::service`] does; this one may stand at any path, as `org/7/items` for

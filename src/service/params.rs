@@ -31,7 +31,8 @@ pub struct Params {
     pub trace: Option<TraceContext>,
     /// What the app's own code added to the request or the connection, as `user` or `tenant`.
     pub properties: Map<String, Value>,
-    /// Typed values for hooks and services; they are never sent anywhere.
+    /// Typed values for hooks and services, first of all those that layers of the host added to the request or to the
+    /// connection's handshake; they are never sent anywhere.
     pub extensions: Extensions,
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{AnyService, Id, SyncContext};
 use crate::channels::Publishers;
 use crate::hooks::Chains;
-use crate::sync::SyncMode;
+use crate::sync::{OpenPaths, SyncMode};
 
 /// One registered service with all that belongs to it.
 pub(crate) struct Entry {
@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) sync_mode: SyncMode,
     pub(crate) redacted: Vec<Arc<str>>,
     pub(crate) dates: Vec<Arc<str>>,
+    /// Whether it stands for all paths without a service: its events have any path and any name.
+    pub(crate) is_open: bool,
 }
 
 impl Entry {
@@ -42,11 +44,18 @@ impl Entry {
         known.map_or_else(|| name.into(), Arc::clone)
     }
 
+    /// Returns the path of an event that was emitted under `path`.
+    pub(crate) fn event_path(&self, path: &str) -> Arc<str> {
+        if self.is_open {
+            return path.into();
+        }
+        Arc::clone(&self.path)
+    }
+
     /// Tells whether the event goes to clients.
     pub(crate) fn publishes(&self, event: &str) -> bool {
-        self.published_events
-            .iter()
-            .any(|published| &**published == event)
+        let mut published = self.published_events.iter();
+        self.is_open || published.any(|published| &**published == event)
     }
 }
 
@@ -64,6 +73,9 @@ pub(crate) struct Routes {
     root: Branch,
     by_path: HashMap<Arc<str>, Arc<Entry>>,
     by_place: Vec<Arc<Entry>>,
+    /// What stands for all paths without a service, behind the last place.
+    open: Option<Arc<Entry>>,
+    open_paths: OpenPaths,
 }
 
 /// What a path leads to.
@@ -109,6 +121,29 @@ impl Routes {
         Some(Route { entry, params })
     }
 
+    /// Sets what stands for all paths without a service, once every service is there.
+    pub(crate) fn set_open(&mut self, entry: Entry, open_paths: OpenPaths) {
+        let place = self.by_place.len();
+        self.open = Some(Arc::new(Entry { place, ..entry }));
+        self.open_paths = open_paths;
+    }
+
+    /// Returns whether events of paths without a service are taken.
+    pub(crate) fn open_paths(&self) -> &OpenPaths {
+        &self.open_paths
+    }
+
+    /// Returns what stands for all paths without a service, taken or not.
+    pub(crate) fn open_entry(&self) -> Option<&Arc<Entry>> {
+        self.open.as_ref()
+    }
+
+    /// Finds what stands for the events of a path: its service, or what stands for all without one.
+    pub(crate) fn of_events(&self, path: &str) -> Option<&Arc<Entry>> {
+        let open = || self.open.as_ref().filter(|_| self.open_paths.take(path));
+        self.registered(path).or_else(open)
+    }
+
     /// Finds a service by the path under which it is registered.
     pub(crate) fn registered(&self, path: &str) -> Option<&Arc<Entry>> {
         self.by_path.get(path)
@@ -116,7 +151,8 @@ impl Routes {
 
     /// Returns the service at a place.
     pub(crate) fn at(&self, place: usize) -> Option<&Arc<Entry>> {
-        self.by_place.get(place)
+        let open = || self.open.as_ref().filter(|open| open.place == place);
+        self.by_place.get(place).or_else(open)
     }
 
     /// Returns the services by their places.
@@ -224,6 +260,7 @@ mod tests {
                 sync_mode: SyncMode::default(),
                 redacted: Vec::new(),
                 dates: Vec::new(),
+                is_open: false,
             });
         }
         routes

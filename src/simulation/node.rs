@@ -165,6 +165,7 @@ impl Node {
             headers: Arc::default(),
             query: Map::new(),
             properties: Map::new(),
+            extensions: http::Extensions::new(),
             format: &Plain,
             limits: OutboxLimits::default(),
             interest: None,

@@ -25,6 +25,7 @@ mod envelope;
 #[cfg(feature = "__fuzz")]
 pub(crate) mod fuzzing;
 mod inbound;
+mod open;
 mod options;
 mod outbound;
 mod quarantine;
@@ -52,6 +53,7 @@ pub use codec::{BoxError, Codec, Serializer};
 pub use delivery::{
     Gap, GapReason, NodeId, Origin as GapOrigin, PeerStats, Stats as DeliveryStats, Status,
 };
+pub(crate) use open::OpenPaths;
 pub use options::{Delivery, SyncMode, SyncOptions};
 pub(crate) use outbound::Emission;
 pub use quarantine::{Quarantined, Reason};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::SyncMode;
+use super::{OpenPaths, SyncMode};
 use crate::app::registered_path;
 
 /// The names that envelopes share instead of having copies of their own, and which way events of each service go.
@@ -11,6 +11,7 @@ use crate::app::registered_path;
 pub(crate) struct Services {
     by_path: HashMap<Arc<str>, Service>,
     by_place: Vec<SharedService>,
+    open_paths: OpenPaths,
     events: [Arc<str>; 4],
 }
 
@@ -41,8 +42,14 @@ impl Services {
         Self {
             by_path: by_path.collect(),
             by_place,
+            open_paths: OpenPaths::default(),
             events: ["created", "updated", "patched", "removed"].map(Arc::from),
         }
+    }
+
+    /// Takes events of other paths, too, while `open_paths` does.
+    pub(crate) fn with_open_paths(self, open_paths: OpenPaths) -> Self {
+        Self { open_paths, ..self }
     }
 
     /// Returns the paths by their places.
@@ -56,14 +63,25 @@ impl Services {
         let path = registered_path(path);
         match self.by_path.get_key_value(path) {
             Some((path, service)) => (Arc::clone(path), Some(*service)),
-            None => (path.into(), None),
+            None => (path.into(), self.open_paths.take(path).then(|| self.open())),
         }
     }
 
     /// Returns the service at a place.
     pub(super) fn at(&self, place: usize) -> Option<Service> {
+        if place == self.by_place.len() {
+            return Some(self.open());
+        }
         let mode = self.by_place.get(place)?.mode;
         Some(Service { place, mode })
+    }
+
+    /// Returns what stands for all paths without a service, behind the last place.
+    fn open(&self) -> Service {
+        Service {
+            place: self.by_place.len(),
+            mode: SyncMode::Both,
+        }
     }
 
     /// Returns the properties of a service that are dates.
@@ -94,6 +112,12 @@ mod tests {
         assert!(Arc::ptr_eq(&path, &services.paths()[1]));
         assert_eq!(service.map(|service| service.place), Some(1));
         assert_eq!(services.find("/other"), ("other".into(), None));
+        let open_paths = OpenPaths::default();
+        open_paths.open();
+        let services = services.with_open_paths(open_paths);
+        let (path, service) = services.find("/other");
+        assert_eq!((&*path, service), ("other", services.at(2)));
+        assert_eq!(services.find("authentication").1, None);
         assert!(Arc::ptr_eq(
             &services.event("created"),
             &services.event("created")

@@ -109,6 +109,7 @@ fn params(connection: &Connection, query: Map<String, Value>) -> Params {
         trace: TraceContext::of(connection.headers()),
         properties: connection.properties(),
         connection: Some(connection.clone()),
+        extensions: connection.extensions().clone(),
         ..Params::default()
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use http::Extensions;
 use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -14,10 +16,20 @@ use crate::service::Params;
 use crate::tasks::Tasks;
 use crate::transport::handshake::OnHandshake;
 
-/// The address from which a request came; for [`App::serve`](crate::App::serve) it is among the request's extensions, and so
-/// in [`Params::extensions`](crate::Params::extensions). Behind a proxy it is the proxy's.
+/// The address from which a request came; it is among the request's extensions, and so in
+/// [`Params::extensions`](crate::Params::extensions), for [`App::serve`](crate::App::serve) and where a server of the host adds
+/// axum's `ConnectInfo<SocketAddr>`. Behind a proxy it is the proxy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddr(pub SocketAddr);
+
+/// Takes the address over that a server of the host knows.
+pub(super) fn adopt_address(extensions: &mut Extensions) {
+    let known = extensions.get::<ClientAddr>().is_some();
+    let info = extensions.get().filter(|_| !known);
+    if let Some(&ConnectInfo(addr)) = info {
+        extensions.insert(ClientAddr(addr));
+    }
+}
 
 type OnRequest = Arc<dyn Fn(&Parts, &mut Params) + Send + Sync>;
 

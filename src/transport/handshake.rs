@@ -128,6 +128,7 @@ impl Handshake {
             provider: self.provider,
             headers: owned(&self.parts.headers).into(),
             query: self.query,
+            extensions: self.parts.extensions,
             properties: self.properties,
             format,
             limits: self.app.config().outbox,

@@ -9,19 +9,26 @@ use crate::sync::Status;
 
 /// Answers `GET` of `/live`, `/ready` and, with the feature `metrics`, `/metrics`, unless a service is registered under that name.
 pub(super) fn answer(app: &App, verb: &Method, path: &str) -> Option<Response> {
+    probe(app, verb, path).map(|probe| probe(app))
+}
+
+/// Finds what answers.
+pub(super) fn probe(app: &App, verb: &Method, path: &str) -> Option<Probe> {
     if *verb != Method::GET && *verb != Method::HEAD {
         return None;
     }
-    let probe = match path {
-        "/live" => |_: &App| respond(true, &json!({ "live": true })),
+    let probe: Probe = match path {
+        "/live" => |_| respond(true, &json!({ "live": true })),
         "/ready" => ready,
         #[cfg(feature = "metrics")]
         "/metrics" => super::metrics::respond,
         _ => return None,
     };
     let is_free = app.routes().registered(&path[1..]).is_none();
-    is_free.then(|| probe(app))
+    is_free.then_some(probe)
 }
+
+type Probe = fn(&App) -> Response;
 
 /// Readiness is not the broker's mood: after the first link only draining takes a node out, unless the settings are strict.
 fn ready(app: &App) -> Response {

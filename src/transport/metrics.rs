@@ -192,6 +192,11 @@ table! { app: AppStats, "", besides [];
     counter not_synced "Reads of publishers for fields that do not leave the node of the call"
     counter tap_panics "Panics of sync taps"
     counter task_panics "Panics of calls and of the node's own tasks"
+    counter observed "Responses of the host's own routes that became events"
+    counter observed_too_large "Such responses that became none, because they were larger than the limit"
+    counter observed_unreadable "Such responses that became none, because they were no JSON with data, or compressed"
+    counter observed_cut_off "Such responses that became none, because they did not come to their end, or only after the node had shut down"
+    counter observed_panics "Panics of closures that make the events of such responses"
 }
 
 table! { sync: SyncStats, "sync_", besides [quarantine, delivery];

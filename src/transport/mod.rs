@@ -5,8 +5,12 @@
 //!
 //! A request goes to the first of these that knows its path: `/socket.io/`; `/live`, `/ready`, with the feature `metrics`
 //! `/metrics`, the plain websocket at `/ws` and server-sent events at `/events`, unless a service is registered under that very
-//! name; the services, where a root service knows every path of one
-//! segment; the app's [`fallback`](crate::AppBuilder::fallback). What nobody knows is a 404.
+//! name; the services, where a root service knows every path of one segment; the app's
+//! [`fallback`](crate::AppBuilder::fallback). What nobody knows is a 404. With a [`prefix`](crate::Config::prefix) all but the
+//! fallback are below it.
+//!
+//! [`App::serve`] is the app's own server. Others have it as a service ([`App::http_service`]), a router
+//! ([`App::into_router`]) or a layer ([`App::layer`]); events of the host's own routes come from [`observe`].
 //!
 //! Invariants: this is the only stage that knows HTTP, Socket.IO or WebSocket; and of a body or message no more is in memory
 //! than its limit allows.
@@ -23,6 +27,8 @@ mod handshake;
 mod health;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mount;
+pub mod observe;
 mod origin;
 mod plain;
 pub mod query;
@@ -51,6 +57,7 @@ pub(crate) use counters::Counters;
 pub use entrance::ClientAddr;
 pub(crate) use entrance::Entrance;
 pub use handshake::Handshake;
+pub use mount::{AppLayer, Mounted};
 #[cfg(feature = "__bench")]
 pub(crate) use socketio::Session;
 pub use tickets::Tickets;
@@ -104,7 +111,8 @@ where
 }
 
 /// Calls run in tasks of their own, so what may panic here is the app's own code around them.
-async fn answer(app: &App, request: Request<Body>) -> Response {
+async fn answer(app: &App, mut request: Request<Body>) -> Response {
+    entrance::adopt_address(request.extensions_mut());
     let is_head = request.method() == Method::HEAD;
     let answered = AssertUnwindSafe(route(app, request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| panicked());
@@ -115,25 +123,35 @@ async fn answer(app: &App, request: Request<Body>) -> Response {
 }
 
 async fn route(app: &App, request: Request<Body>) -> Response {
-    let path = request.uri().path();
-    if path == ENGINE_PATH || path.starts_with(ENGINE_PREFIX) {
+    let Some(path) = mount::inside(app, request.uri().path()) else {
+        return elsewhere(app, request).await;
+    };
+    if engineio::is_path(path) {
         return engineio::handle(app, request).await;
     }
     if let Some(response) = health::answer(app, request.method(), path) {
         return response;
     }
-    if is_at(app, path, &app.config().websocket_path) {
+    if plain::is_path(app, path) {
         return plain::handle(app, request).await;
     }
-    if is_at(app, path, &app.config().events_path) {
+    if sse::is_path(app, path) {
         return sse::handle(app, request).await;
     }
-    let Some(_in_progress) = app.entrance().begin() else {
-        return Error::new(ErrorName::Unavailable, "the node has shut down").into_response();
-    };
-    if let Some(route) = app.routes().lookup(path) {
-        return rest::answer(app, route, request).await;
+    match app.routes().lookup(path) {
+        Some(route) => match app.entrance().begin() {
+            Some(_in_progress) => rest::answer(app, route, request).await,
+            None => closed(),
+        },
+        None => elsewhere(app, request).await,
     }
+}
+
+/// Answers a request that is not the app's.
+async fn elsewhere(app: &App, request: Request<Body>) -> Response {
+    let Some(_in_progress) = app.entrance().begin() else {
+        return closed();
+    };
     match app.entrance().fallback() {
         Some(router) => fall_back(app, router, request).await,
         None => rest::not_found(app, request).await,
@@ -144,6 +162,10 @@ async fn route(app: &App, request: Request<Body>) -> Response {
 fn is_at(app: &App, path: &str, own: &str) -> bool {
     let name = own.strip_prefix('/').unwrap_or(own);
     path == own && app.routes().registered(name).is_none()
+}
+
+fn closed() -> Response {
+    Error::new(ErrorName::Unavailable, "the node has shut down").into_response()
 }
 
 /// Lets the app's own routes answer; where they have none, the answer is the usual one and not an empty page.
@@ -168,6 +190,3 @@ fn panicked() -> Response {
     )
     .into_response()
 }
-
-const ENGINE_PATH: &str = "/socket.io";
-const ENGINE_PREFIX: &str = "/socket.io/";

@@ -1,8 +1,10 @@
 // What the tests share: programs that are started and ended, clients, and waiting with an upper bound.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { createServer as createHttpServer, request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -223,6 +225,35 @@ export const startFixture = async (env = {}, wanted) => {
 // A variable of the caller's own shell must not reach the fixture: `undefined` removes it.
 const withoutEmpty = (clean, env) => ({ ...Object.fromEntries(Object.keys(clean).map((key) => [key, undefined])), ...env })
 
+/** A reverse proxy as a balancer is one; `rewrite` makes the path that the server sees, or nothing for a 404. */
+export const startProxy = async (target, rewrite) => {
+  const { hostname, port } = new URL(target)
+  const open = ({ method, url, headers }) => request({ hostname, port, method, path: rewrite(url), headers: { ...headers, 'x-forwarded-proto': 'https' } })
+  const proxy = createHttpServer((incoming, outgoing) => {
+    if (!rewrite(incoming.url)) return outgoing.writeHead(404).end()
+    const inner = open(incoming).once('error', () => outgoing.destroy())
+    inner.once('response', (answer) => answer.pipe(outgoing.writeHead(answer.statusCode, answer.headers)))
+    incoming.pipe(inner)
+  })
+  proxy.on('upgrade', (incoming, near, head) => {
+    const inner = open(incoming).once('error', () => near.destroy())
+    inner.once('response', () => near.destroy())
+    inner.once('upgrade', (answer, far, rest) => {
+      const headers = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`)
+      near.write(`HTTP/1.1 101 Switching Protocols\r\n${headers.join('')}\r\n`)
+      near.write(rest)
+      far.write(head)
+      near.pipe(far).pipe(near)
+      near.once('error', () => far.destroy())
+      far.once('error', () => near.destroy())
+    }).end()
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  started.push({ stop: async () => { proxy.close(); proxy.closeAllConnections() } })
+  return `http://127.0.0.1:${proxy.address().port}`
+}
+
 /** A Feathers server on Express with the services of the fixture; see feathers-server.mjs. */
 export const startFeathers = async () => {
   const program = new Program('feathers', process.execPath, [here('feathers-server.mjs')], { PORT: '0', NODE_ENV: 'production' })
@@ -246,6 +277,16 @@ export const syncReady = async (node) => {
     return /ready/i.test(JSON.stringify(seen.status))
   }
   await until(`${node.name}: sync is ready`, isReady, { ms: 15_000, describe: () => JSON.stringify(seen) })
+}
+
+/** The CRUD server of the guide, with live events. */
+export const startTodos = async () => {
+  const port = await freePort()
+  const todos = new Program('todos', example('WINGBEAT_TODOS', 'todos_after'), [], { SYNC_URI: undefined, PORT: `${port}` })
+  await todos.line('listening', (line) => /^http:\/\//.test(line))
+  // It ends as from a terminal.
+  const stop = async () => { todos.child.kill('SIGINT'); assert.equal(await within(10_000, 'end after SIGINT', todos.ended), 0) }
+  return Object.assign(todos, { url: `http://127.0.0.1:${port}`, stop })
 }
 
 export const startChat = async () => {

@@ -1,8 +1,17 @@
 //! The examples, called as their readers would.
 
+#[cfg(unix)]
+mod todos;
+
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/axum_layer.rs"]
+mod axum_layer;
 #[allow(dead_code, reason = "nobody calls its `main` here")]
 #[path = "../../examples/channels.rs"]
 mod channels;
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/event_layer.rs"]
+mod event_layer;
 #[allow(dead_code, reason = "nobody calls its `main` here")]
 #[path = "../../examples/hello.rs"]
 mod hello;
@@ -16,6 +25,8 @@ mod sse;
 use serde_json::{Value, json};
 
 use crate::support::events::EventStream;
+#[cfg(unix)]
+use crate::support::host::Host;
 use crate::support::http::Request;
 use crate::support::socket::{SocketClient, request};
 use crate::support::{Node, eventually};
@@ -170,4 +181,59 @@ async fn sse_tells_on_one_node_what_happens_on_the_other() {
     }
     let known = nodes[1].get("/messages").await.json();
     assert_eq!(known.as_array().map(Vec::len), Some(3));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn axum_layer_knows_the_servers_user() {
+    let app = axum_layer::app().unwrap();
+    let host = Host::axum(&app, axum_layer::router(&app)).await;
+    let page = host.send(Request::new("GET", "/")).await;
+    assert_eq!(page.text(), "a page of the server's own\n");
+    let as_user = |name: &str| {
+        let mut handshake = request(host.addr);
+        handshake
+            .headers_mut()
+            .insert("x-user", name.parse().unwrap());
+        SocketClient::open_with(handshake, None)
+    };
+    let mut ada = as_user("ada").await;
+    ada.join().await;
+    let mut bob = as_user("bob").await;
+    bob.join().await;
+    let message = json!({ "to": "bob", "text": "hi", "from": "eve" });
+    let message = Request::new("POST", "/messages").json(&message);
+    let sent = host.send(message.header("x-user", "ada")).await;
+    assert_eq!((sent.status, &sent.json()["from"]), (201, &json!("ada")));
+    assert_eq!(bob.event().await.1["from"], "ada");
+    let reply = json!([{ "to": "ada", "text": "hi" }, {}]);
+    bob.call("create", "messages", reply).await.unwrap();
+    assert_eq!(ada.event().await.1["from"], "bob");
+    host.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn event_layer_makes_events_of_answers() {
+    let app = event_layer::app().unwrap();
+    let host = Host::axum(&app, event_layer::router(&app)).await;
+    let mut client = SocketClient::connect(host.addr).await;
+    let tea = Request::new("POST", "/orders").json(&json!({ "item": "tea" }));
+    assert_eq!(host.send(tea).await.status, 201);
+    let quiet = Request::new("PUT", "/orders/1").json(&json!({ "item": "tea" }));
+    assert_eq!(host.send(quiet).await.status, 200);
+    host.send(Request::new("POST", "/orders/1/close")).await;
+    let payment = Request::new("POST", "/payments").json(&json!({ "order": 1 }));
+    assert_eq!(host.send(payment).await.status, 202);
+    host.send(Request::new("DELETE", "/orders/1")).await;
+    let expected = [
+        ("orders created", json!({ "item": "tea", "id": 1 })),
+        ("orders closed", json!({ "id": 1 })),
+        ("orders paid", json!({ "id": 1 })),
+        ("orders removed", json!({ "id": 1 })),
+    ];
+    for (name, data) in expected {
+        assert_eq!(client.event().await, (name.to_owned(), data));
+    }
+    host.stop().await;
 }

@@ -17,6 +17,10 @@ mod joining;
 mod leftovers;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(unix)]
+mod mount;
+#[cfg(unix)]
+mod observe;
 #[cfg(feature = "redis")]
 mod outage;
 mod rest;

@@ -32,13 +32,13 @@ fn config(change: impl FnOnce(&mut Config)) -> AppBuilder {
 
 /// A service whose calls wait at a gate.
 #[derive(Clone)]
-struct Gate {
+pub(crate) struct Gate {
     entered: Arc<Semaphore>,
-    open: Arc<Semaphore>,
+    pub(crate) open: Arc<Semaphore>,
 }
 
 impl Gate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             entered: Arc::new(Semaphore::new(0)),
             open: Arc::new(Semaphore::new(0)),
@@ -46,7 +46,7 @@ impl Gate {
     }
 
     /// Waits until one more call is at the gate.
-    async fn entered(&self) {
+    pub(crate) async fn entered(&self) {
         within(self.entered.acquire()).await.unwrap().forget();
     }
 }

@@ -55,6 +55,11 @@ use crate::app::App;
 use crate::transport::socketio::Session;
 use crate::transport::{Handshake, cors, rest, websocket};
 
+/// Tells whether a path leads here.
+pub(super) fn is_path(path: &str) -> bool {
+    path == "/socket.io" || path.starts_with("/socket.io/")
+}
+
 /// Answers a request below `/socket.io`, with the error that Engine.IO has for it if need be.
 pub(crate) async fn handle(app: &App, request: Request<Body>) -> Response {
     let origin = cors::allowed(request.headers(), &app.config().allowed_origins);
@@ -86,6 +91,7 @@ async fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Re
     if app.is_draining() {
         return Err(Refusal::Draining);
     }
+    // Takes it out of the extensions, too, which stay as long as the client.
     let upgrade = hyper::upgrade::on(&mut request);
     let handshake = Handshake::new(app, "socketio", (request.into_parts().0, query));
     let handshake = match handshake.admitted().await {

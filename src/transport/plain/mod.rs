@@ -19,7 +19,13 @@ use self::encoding::Encoding;
 use self::session::Session;
 use crate::app::App;
 use crate::error::{Error, ErrorName, Result};
+use crate::transport::is_at;
 use crate::transport::{Handshake, caller, origin, query, rest, websocket};
+
+/// Tells whether a plain websocket is at a path, unless a service is registered under that very name.
+pub(super) fn is_path(app: &App, path: &str) -> bool {
+    is_at(app, path, &app.config().websocket_path)
+}
 
 /// Answers a request for a websocket, or says why there is none.
 pub(super) async fn handle(app: &App, mut request: Request<Body>) -> Response {

@@ -21,8 +21,14 @@ use crate::app::App;
 use crate::connections::ConnectionInfo;
 use crate::error::{Error, Result};
 use crate::transport::caller::Caller;
+use crate::transport::is_at;
 use crate::transport::serve::HangUp;
 use crate::transport::{Handshake, cors, origin, rest};
+
+/// Tells whether streams of events are at a path, unless a service is registered under that very name.
+pub(super) fn is_path(app: &App, path: &str) -> bool {
+    is_at(app, path, &app.config().events_path)
+}
 
 /// Answers a request for events.
 pub(super) async fn handle(app: &App, request: Request<Body>) -> Response {

@@ -120,6 +120,15 @@ impl Client {
         (size > 0).then_some(chunk)
     }
 
+    /// Waits until something has come, and returns it as it stands on the wire.
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
+        let some = within(self.stream.fill_buf()).await.expect("more of it");
+        assert!(!some.is_empty(), "the other side has ended");
+        let some = some.to_vec();
+        self.stream.consume(some.len());
+        some
+    }
+
     /// Waits until the other side ends the connection, however it does, and returns what it sent before.
     pub(crate) async fn ended(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();

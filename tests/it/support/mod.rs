@@ -3,6 +3,8 @@
 #[cfg(feature = "redis")]
 pub(crate) mod broker;
 pub(crate) mod events;
+#[cfg(unix)]
+pub(crate) mod host;
 pub(crate) mod http;
 #[cfg(feature = "redis")]
 pub(crate) mod load;
@@ -37,7 +39,7 @@ use http::{Answer, Client, Request};
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future)
         .await
-        .expect("it takes longer than twenty seconds")
+        .expect("it takes too long")
 }
 
 /// Waits until a condition holds.
@@ -141,4 +143,5 @@ pub(crate) async fn cluster(n: usize, build: impl Fn(usize) -> AppBuilder) -> Ve
     nodes
 }
 
+/// Long, since machines that run tests are slow and loaded.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -10,6 +10,7 @@ use super::http::{Answer, Client, Request};
 /// A session of long-polling; polls and posts have a connection each.
 #[derive(Debug)]
 pub(crate) struct PollClient {
+    prefix: &'static str,
     pub(crate) sid: String,
     polls: Client,
     posts: Client,
@@ -19,11 +20,18 @@ pub(crate) struct PollClient {
 impl PollClient {
     /// Opens a session.
     pub(crate) async fn open(addr: SocketAddr) -> Self {
+        Self::open_below(addr, "").await
+    }
+
+    /// Opens a session at a server that has Socket.IO below a prefix.
+    pub(crate) async fn open_below(addr: SocketAddr, prefix: &'static str) -> Self {
         let mut polls = Client::connect(addr).await;
-        let answer = polls.send(Request::new("GET", &path(None))).await;
+        let first = Request::new("GET", &format!("{prefix}{}", path(None)));
+        let answer = polls.send(first).await;
         let open = answer.text().strip_prefix('0').expect("an open packet");
         let handshake: Value = serde_json::from_str(open).expect("JSON");
         Self {
+            prefix,
             sid: handshake["sid"].as_str().expect("a sid").to_owned(),
             polls,
             posts: Client::connect(addr).await,
@@ -34,9 +42,14 @@ impl PollClient {
     /// Opens a session and connects the default namespace.
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let mut client = Self::open(addr).await;
-        client.post("40").await;
-        assert!(client.packet().await.starts_with(r#"40{"sid":""#));
+        client.join().await;
         client
+    }
+
+    /// Connects the default namespace.
+    pub(crate) async fn join(&mut self) {
+        self.post("40").await;
+        assert!(self.packet().await.starts_with(r#"40{"sid":""#));
     }
 
     /// Posts packets, which the node takes.
@@ -83,7 +96,8 @@ impl PollClient {
 
     /// Makes a request of this session.
     pub(crate) fn request(&self, verb: &str) -> Request {
-        Request::new(verb, &path(Some(&self.sid)))
+        let path = format!("{}{}", self.prefix, path(Some(&self.sid)));
+        Request::new(verb, &path)
     }
 }
 
