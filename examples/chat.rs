@@ -14,6 +14,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Html;
 use axum::routing::get;
 use futures_util::{FutureExt, StreamExt};
@@ -85,10 +86,20 @@ fn node(name: &str, database: &Arc<Memory>, sync_uri: &str) -> Result<App, Box<d
             announce(app);
         })
         .on_disconnect(|_connection, app| announce(app))
-        .fallback(Router::new().route("/", get(|| async { Html(include_str!("chat.html")) })))
+        .fallback(pages())
         .sync_uri(sync_uri)
         .build()?;
     Ok(app)
+}
+
+fn pages() -> Router {
+    let client = || async {
+        let script = include_str!("../clients/js/wingbeat.js");
+        ([(CONTENT_TYPE, "text/javascript")], script)
+    };
+    Router::new()
+        .route("/", get(|| async { Html(include_str!("chat.html")) }))
+        .route("/wingbeat.js", get(client))
 }
 
 /// Tells the pages of this node how it is. The event is no custom one of the service, so it stays on this node.
