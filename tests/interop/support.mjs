@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { createServer as createHttpServer, request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -108,6 +108,14 @@ export class Program {
 
   write (line) {
     this.child.stdin.write(`${line}\n`)
+  }
+
+  /** Stops the program; its threads go on until one of them has seen the signal, which is waited for. */
+  async freeze () {
+    this.child.kill('SIGSTOP')
+    const tasks = `/proc/${this.child.pid}/task`
+    const isStopped = async (task) => /\) [TtZX] /.test(await readFile(`${tasks}/${task}/stat`, 'utf8').catch(() => ') X '))
+    await until(`${this.name} has stopped`, async () => (await Promise.all((await readdir(tasks)).map(isStopped))).every(Boolean))
   }
 
   /** Ends the program as a crash would. */

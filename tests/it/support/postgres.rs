@@ -291,7 +291,11 @@ fn binary(name: &str) -> PathBuf {
 /// then is no failure.
 fn signal(name: &str, processes: &[u32]) {
     let ids: Vec<String> = processes.iter().map(u32::to_string).collect();
-    let command = format!("kill -{name} {} 2>/dev/null", ids.join(" "));
+    let ids = ids.join(" ");
+    // A stopped process goes on until it has seen the signal.
+    let stopped = "while grep -qsv ') [TtZX] ' /proc/$id/task/*/stat; do sleep 0.01; done";
+    let then = if name == "STOP" { stopped } else { "true" };
+    let command = format!("kill -{name} {ids} 2>/dev/null; for id in {ids}; do {then}; done");
     let status = Command::new("sh").args(["-c", &command]).status();
     assert!(status.is_ok(), "there is a shell");
 }

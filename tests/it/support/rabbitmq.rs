@@ -367,7 +367,12 @@ fn stop(child: &mut Child) {
 
 /// The shell's own `kill`: sending a signal from Rust is unsafe code or one more dependency.
 fn signal(child: &Child, name: &str) {
-    let command = format!("kill -{name} {}", child.id());
+    let id = child.id();
+    // The threads of a stopped process go on until one of them has seen the signal.
+    let stopped =
+        format!("while grep -qsv ') [TtZX] ' /proc/{id}/task/*/stat; do sleep 0.01; done");
+    let then = if name == "STOP" { &stopped } else { "true" };
+    let command = format!("kill -{name} {id} && {then}");
     let status = Command::new("sh").args(["-c", &command]).status();
     assert!(status.expect("there is a shell").success(), "{command}");
 }
