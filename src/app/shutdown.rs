@@ -72,6 +72,13 @@ impl App {
         leftover
     }
 
+    /// Ends all tasks and closes all clients at once, without anything that a shutdown waits for.
+    #[cfg(feature = "testing")]
+    pub(crate) fn abandon(&self) {
+        self.0.tasks.cancel();
+        self.0.connections.close_all();
+    }
+
     /// Resolves when a shutdown begins, for a server that is to stop together with the app. [`close_after`](Self::close_after)
     /// shows both.
     #[must_use = "a future does nothing until it is awaited"]

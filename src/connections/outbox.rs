@@ -54,8 +54,8 @@ pub enum CloseReason {
 /// What the writer found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Drained {
-    /// Frames were moved out.
-    Frames,
+    /// Frames were moved out. What ends the connection behind them, if that is known: nobody is woken for it again.
+    Frames(Option<CloseReason>),
     /// Everything was written before, and this ends the connection.
     Closed(CloseReason),
 }
@@ -118,6 +118,11 @@ impl Outbox {
         self.writer.wake();
     }
 
+    /// Wakes nobody until it is asked again.
+    pub(crate) fn let_sleep(&self) {
+        drop(self.writer.take());
+    }
+
     /// Moves everything that waits into `frames`.
     pub(crate) fn poll_drain(
         &self,
@@ -129,7 +134,7 @@ impl Outbox {
         if !state.frames.is_empty() {
             state.bytes = 0;
             state.move_frames(frames);
-            return Poll::Ready(Drained::Frames);
+            return Poll::Ready(Drained::Frames(state.closed));
         }
         state
             .closed
@@ -239,7 +244,7 @@ mod tests {
         assert_eq!(
             drain(&outbox),
             (
-                Poll::Ready(Drained::Frames),
+                Poll::Ready(Drained::Frames(None)),
                 vec!["a".into(), "b".into(), "c".into()]
             )
         );
@@ -289,7 +294,10 @@ mod tests {
         outbox.close(CloseReason::Restart);
         outbox.close(CloseReason::Gone);
         assert!(!outbox.push("too late".into()));
-        assert_eq!(drain(&outbox).0, Poll::Ready(Drained::Frames));
+        assert_eq!(
+            drain(&outbox).0,
+            Poll::Ready(Drained::Frames(Some(CloseReason::Restart)))
+        );
         assert_eq!(
             drain(&outbox).0,
             Poll::Ready(Drained::Closed(CloseReason::Restart))

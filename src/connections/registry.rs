@@ -89,6 +89,12 @@ impl Connections {
         let _ = self.watch().wait_for(|open| *open == 0).await;
     }
 
+    /// Closes all connections at once.
+    #[cfg(feature = "testing")]
+    pub(crate) fn close_all(&self) {
+        while self.close_batch() {}
+    }
+
     /// Closes the next batch; false when none is open any more.
     fn close_batch(&self) -> bool {
         let open = self.0.open.read();

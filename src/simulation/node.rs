@@ -180,8 +180,8 @@ impl Node {
         let app = app.downgrade();
         tokio::spawn(async move {
             let mut frames = Vec::new();
-            while poll_fn(|cx| connection.outbox().poll_drain(cx, &mut frames)).await
-                == Drained::Frames
+            while let Drained::Frames(_) =
+                poll_fn(|cx| connection.outbox().poll_drain(cx, &mut frames)).await
             {
                 got.lock()
                     .extend(frames.drain(..).filter_map(|frame| read(&frame)));

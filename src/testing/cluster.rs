@@ -283,7 +283,7 @@ impl Cluster {
 impl Drop for Node {
     /// Connections and the serve loop hold the app, so it would not end by being dropped.
     fn drop(&mut self) {
-        self.app.tasks().cancel();
+        self.app.abandon();
     }
 }
 

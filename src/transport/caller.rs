@@ -107,8 +107,12 @@ impl Caller {
         }
     }
 
-    /// Puts the answers of calls that are done into the outbox.
+    /// Puts the answers of calls that are done into the outbox, which the task that polls this empties next: it need not be
+    /// woken for them.
     pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) {
+        if let (Some(_), Some(connection)) = (&self.calls, self.connection()) {
+            connection.outbox().let_sleep();
+        }
         while let Some(calls) = &mut self.calls {
             match calls.poll_next_unpin(cx) {
                 Poll::Pending => return,
@@ -177,11 +181,8 @@ pub(super) async fn run<T: Transport>(transport: &mut T, app: &App, deadline: In
     if let Some(end) = Box::pin(until_connected(transport, app, deadline)).await {
         return end;
     }
-    tokio::select! {
-        biased;
-        end = poll_fn(|cx| transport.poll(cx)) => end,
-        () = app.tasks().cancelled() => CloseReason::Restart.into(),
-    }
+    // A shutdown closes the connection, which the transport sees; the token that all tasks share would be locked at each wake.
+    poll_fn(|cx| transport.poll(cx)).await
 }
 
 /// Runs until the client is connected, which returns `None`, or the transport is over.

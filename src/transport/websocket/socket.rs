@@ -13,7 +13,7 @@ use tungstenite::{Error, Message};
 
 use super::{Beat, Heartbeat, Reader, Writer, close_frame, goodbye};
 use crate::app::App;
-use crate::connections::CloseReason;
+use crate::connections::{CloseReason, Drained};
 use crate::transport::caller::{self, Caller, Transport};
 
 /// The client at the other end of a websocket, in the protocol that it speaks.
@@ -94,19 +94,28 @@ impl<P: Party> Socket<P> {
 
     /// Empties the outbox into the socket, as far as that takes it.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Closing> {
-        loop {
-            // Also while the socket takes nothing: that is when a client becomes a slow one.
-            if let Poll::Ready(reason) = self.party.caller().poll_closed(cx) {
-                return Err(reason.into());
-            }
-            if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
-                return Ok(());
-            }
-            let frames = self.writer.frames_mut();
-            if self.party.caller().poll_frames(cx, frames).is_pending() {
-                self.writer.rest();
-                return Ok(());
-            }
+        if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
+            return self.wait(cx);
+        }
+        let frames = self.writer.frames_mut();
+        let then = match self.party.caller().poll_frames(cx, frames) {
+            Poll::Ready(Drained::Frames(then)) => then,
+            Poll::Ready(Drained::Closed(reason)) => Some(reason),
+            Poll::Pending => None,
+        };
+        if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
+            return self.wait(cx);
+        }
+        self.writer.rest();
+        // The outbox is not asked again: what comes later wakes this task.
+        then.map_or(Ok(()), |reason| Err(reason.into()))
+    }
+
+    /// Sees an end also while the socket takes nothing, which is when a client becomes a slow one.
+    fn wait(&self, cx: &mut Context<'_>) -> Result<(), Closing> {
+        match self.party.caller().poll_closed(cx) {
+            Poll::Ready(reason) => Err(reason.into()),
+            Poll::Pending => Ok(()),
         }
     }
 
