@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::connections::OutboxLimits;
 
 /// The settings of a node; assign the fields that differ.
@@ -43,6 +45,11 @@ pub struct Config {
     pub ticket_lifetime: Duration,
     /// Connections that the node accepts at once; 100,000 by default. Further ones wait in the kernel's queue.
     pub max_connections: usize,
+    /// Clients of Socket.IO, websockets and server-sent events that may come from one address, or from one /64 of IPv6; no limit
+    /// by default. Further handshakes are answered with 429.
+    pub max_connections_per_address: Option<usize>,
+    /// Networks of proxies whose `X-Forwarded-For` is believed when addresses are counted; none by default.
+    pub trusted_proxies: Vec<IpNet>,
     /// Calls of one socket that may run at once; 256 by default. At the bound its messages wait.
     pub max_open_calls: usize,
     /// How much may wait for one client.
@@ -75,6 +82,8 @@ impl Default for Config {
             events_path: "/events".to_owned(),
             ticket_lifetime: Duration::from_secs(30),
             max_connections: 100_000,
+            max_connections_per_address: None,
+            trusted_proxies: Vec::new(),
             max_open_calls: 256,
             outbox: OutboxLimits::default(),
             allowed_origins: Vec::new(),

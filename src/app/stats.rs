@@ -25,6 +25,9 @@ pub struct AppStats {
     pub refused_handshakes: u64,
     /// Handshakes with cookies from pages of origins that are not allowed.
     pub refused_origins: u64,
+    /// Handshakes that were refused because their address had
+    /// [as many clients as it may](crate::Config::max_connections_per_address).
+    pub crowded_addresses: u64,
     /// Requests of long-polling for a session of another node: the balancer has no sticky sessions.
     pub wrong_node: u64,
     /// Messages that named no method of any service.
@@ -75,6 +78,7 @@ impl App {
             closed_timeout: sockets.timeouts(),
             refused_handshakes: sockets.refused_handshakes(),
             refused_origins: sockets.refused_origins(),
+            crowded_addresses: sockets.crowded_addresses(),
             wrong_node: sockets.wrong_node(),
             ignored_messages: sockets.ignored_events(),
             listener_panics: self.0.listeners.panics(),

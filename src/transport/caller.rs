@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::app::{App, Config};
 use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained};
+use crate::transport::addresses::Seat;
 use crate::transport::websocket::LONGEST;
 
 /// What every way to a client has in common.
@@ -24,6 +25,8 @@ pub(super) struct Caller {
     calls: Option<FuturesUnordered<Answer>>,
     /// What its protocol has for a client whose session the app ended.
     farewell: Option<fn() -> Bytes>,
+    /// Its place among the clients of its address.
+    _seat: Option<Seat>,
 }
 
 #[derive(Debug)]
@@ -38,12 +41,13 @@ type Answer = BoxFuture<'static, Option<Bytes>>;
 
 impl Caller {
     /// Makes a client that is not connected yet.
-    pub(super) fn new(app: App, info: ConnectionInfo) -> Self {
+    pub(super) fn new(app: App, info: ConnectionInfo, seat: Option<Seat>) -> Self {
         Self {
             app,
             state: State::Waiting(Box::new(info)),
             calls: None,
             farewell: None,
+            _seat: seat,
         }
     }
 

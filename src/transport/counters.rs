@@ -1,5 +1,6 @@
 //! What went wrong with clients, in numbers.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::engineio::WRONG_NODE;
@@ -11,6 +12,7 @@ use crate::error::{Error, ErrorName};
 pub(crate) struct Counters {
     refused_handshakes: AtomicU64,
     refused_origins: AtomicU64,
+    crowded_addresses: AtomicU64,
     wrong_node: AtomicU64,
     protocol_errors: AtomicU64,
     too_large: AtomicU64,
@@ -27,6 +29,11 @@ impl Counters {
     /// Returns how many handshakes with cookies came from a page of another origin.
     pub(crate) fn refused_origins(&self) -> u64 {
         self.refused_origins.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many handshakes were refused because their address had as many clients as it may.
+    pub(crate) fn crowded_addresses(&self) -> u64 {
+        self.crowded_addresses.load(Ordering::Relaxed)
     }
 
     /// Returns how many requests named a session of another node.
@@ -64,6 +71,13 @@ impl Counters {
 
     pub(super) fn count_refused_origin(&self) {
         self.refused_origins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a handshake that its address has no place for; the first one is logged, for it may be a proxy that nobody named.
+    pub(super) fn count_crowded_address(&self, address: IpAddr) {
+        if self.crowded_addresses.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(%address, "an address has as many clients as it may; is it a proxy that `trusted_proxies` lacks?");
+        }
     }
 
     /// Counts a handshake that is answered with this error; what is forbidden is its origin.

@@ -14,6 +14,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::service::Params;
 use crate::tasks::Tasks;
+use crate::transport::addresses::Addresses;
 use crate::transport::handshake::OnHandshake;
 
 /// The address from which a request came; it is among the request's extensions, and so in
@@ -42,6 +43,7 @@ pub(crate) struct Entrance {
     slots: Arc<Semaphore>,
     /// Requests that are not answered yet.
     requests: Tasks,
+    addresses: Addresses,
 }
 
 impl Default for Entrance {
@@ -52,6 +54,7 @@ impl Default for Entrance {
             fallback: None,
             slots: Arc::new(Semaphore::new(0)),
             requests: Tasks::default(),
+            addresses: Addresses::default(),
         }
     }
 }
@@ -70,6 +73,11 @@ impl Entrance {
 
     pub(crate) fn set_fallback(&mut self, router: Router) {
         self.fallback = Some(router);
+    }
+
+    /// Returns how many clients come from each address.
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Lets connections in; before that none may.

@@ -8,8 +8,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value};
 
+use super::addresses::{self, Seat};
+use super::caller::Caller;
 use crate::app::App;
-use crate::connections::{ConnectionInfo, WireFormat};
+use crate::connections::{ConnectionInfo, Interest, WireFormat};
 use crate::error::{Error, ErrorName, Result};
 
 /// The request of a client that is about to connect, over Socket.IO, a plain websocket or server-sent events.
@@ -22,6 +24,7 @@ pub struct Handshake {
     parts: Parts,
     query: Map<String, Value>,
     properties: Map<String, Value>,
+    seat: Option<Seat>,
 }
 
 /// Code of the app that lets a client in or refuses it.
@@ -40,6 +43,7 @@ impl Handshake {
             parts,
             query,
             properties: Map::new(),
+            seat: None,
         }
     }
 
@@ -110,9 +114,10 @@ impl Handshake {
         self.properties.insert(name.to_owned(), value);
     }
 
-    /// Asks the app's own code; the first that refuses has the last word, and is counted.
+    /// Looks for a place and asks the app's own code; the first that refuses has the last word, and is counted.
     pub(super) async fn admitted(mut self) -> Result<Self> {
         let app = self.app.clone();
+        self.take_seat()?;
         for on_handshake in app.entrance().handshakes() {
             if let Err(error) = on_handshake(&mut self).await {
                 app.counters().count_refused_handshake();
@@ -122,8 +127,32 @@ impl Handshake {
         Ok(self)
     }
 
-    /// Makes what the connection is made of. Its headers get memory of their own.
-    pub(super) fn into_info(self, format: &'static dyn WireFormat) -> (App, ConnectionInfo) {
+    /// Takes a place among the clients of the same address, if these are limited.
+    fn take_seat(&mut self) -> Result<()> {
+        let config = self.app.config();
+        let Some(limit) = config.max_connections_per_address else {
+            return Ok(());
+        };
+        if let Some(address) = addresses::client(&self.parts, &config.trusted_proxies) {
+            let seat = self.app.entrance().addresses().seat(address, limit);
+            if seat.is_none() {
+                self.app.counters().count_crowded_address(address);
+                return Err(Error::new(
+                    ErrorName::TooManyRequests,
+                    "too many clients come from this address",
+                ));
+            }
+            self.seat = seat;
+        }
+        Ok(())
+    }
+
+    /// Makes a client that is not connected yet. It hears the events in `interest`, or all. Its headers get memory of their own.
+    pub(super) fn into_caller(
+        self,
+        format: &'static dyn WireFormat,
+        interest: Option<Interest>,
+    ) -> Caller {
         let info = ConnectionInfo {
             provider: self.provider,
             headers: owned(&self.parts.headers).into(),
@@ -132,9 +161,9 @@ impl Handshake {
             properties: self.properties,
             format,
             limits: self.app.config().outbox,
-            interest: None,
+            interest,
         };
-        (self.app, info)
+        Caller::new(self.app, info, self.seat)
     }
 }
 

@@ -184,6 +184,7 @@ table! { app: AppStats, "", besides [];
     counter closed_timeout "Clients that were closed because they did not answer in time"
     counter refused_handshakes "Handshakes that were answered with an error"
     counter refused_origins "Handshakes with cookies from pages of origins that are not allowed"
+    counter crowded_addresses "Handshakes that were refused because their address had as many clients as it may"
     counter wrong_node "Requests of long-polling for a session of another node"
     counter ignored_messages "Messages that named no method of any service"
     counter listener_panics "Panics of listeners"

@@ -15,6 +15,7 @@
 //! Invariants: this is the only stage that knows HTTP, Socket.IO or WebSocket; and of a body or message no more is in memory
 //! than its limit allows.
 
+mod addresses;
 mod arguments;
 mod caller;
 mod cors;

@@ -105,6 +105,30 @@ async fn nobody_comes_in_without_a_name_on_any_way() {
 }
 
 #[tokio::test]
+async fn an_address_has_so_many_clients_and_no_more() {
+    let mut config = Config::default();
+    config.max_connections_per_address = Some(3);
+    config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let app = App::builder().service("messages", Memory::new());
+    let node = Node::start(app.config(config)).await;
+    let _socket = SocketClient::connect(node.addr).await;
+    let _stream = EventStream::open(node.addr, "?service=messages").await;
+    let plain = PlainClient::connect(node.addr).await;
+    assert_eq!(statuses(&node, None, "").await, [429; 4]);
+    let stats = node.app.stats();
+    assert_eq!((stats.crowded_addresses, stats.refused_handshakes), (4, 0));
+
+    let behind_a_proxy = plain::request(node.addr, "");
+    let behind_a_proxy = with_header(behind_a_proxy, "x-forwarded-for", "1.1.1.1, 192.0.2.7");
+    assert!(attach(behind_a_proxy, None).await.is_ok());
+
+    drop(plain);
+    eventually("it is gone", || node.app.n_connections() <= 3).await;
+    let again = async || attach(plain::request(node.addr, ""), None).await.is_ok();
+    while !again().await {}
+}
+
+#[tokio::test]
 async fn what_the_app_refuses_with_is_told_in_its_own_words() {
     let node = Node::start(app()).await;
     let request = get("?service=messages").header("authorization", "mallory");

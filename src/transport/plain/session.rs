@@ -28,9 +28,8 @@ type CallId = Option<u64>;
 impl Session {
     /// Connects a client.
     pub(super) fn new(handshake: Handshake, encoding: Encoding) -> Self {
-        let (app, info) = handshake.into_info(encoding.events());
-        let heartbeat = Heartbeat::of(app.config());
-        let mut caller = Caller::new(app, info);
+        let mut caller = handshake.into_caller(encoding.events(), None);
+        let heartbeat = Heartbeat::of(caller.app().config());
         let connected = caller.connect(None);
         debug_assert!(connected.is_ok(), "it was not connected before");
         Self {

@@ -26,9 +26,9 @@ pub(crate) struct Session {
 impl Session {
     /// Makes a session that waits for the client to connect.
     pub(crate) fn new(handshake: Handshake) -> Self {
-        let (app, info) = handshake.into_info(&format::EVENTS);
+        let caller = handshake.into_caller(&format::EVENTS, None);
         Self {
-            caller: Caller::new(app, info).with_farewell(format::disconnected),
+            caller: caller.with_farewell(format::disconnected),
             assembly: None,
         }
     }

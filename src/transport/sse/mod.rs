@@ -18,9 +18,7 @@ use http::{HeaderValue, Method, Request, header};
 
 use self::subscription::Subscription;
 use crate::app::App;
-use crate::connections::ConnectionInfo;
 use crate::error::{Error, Result};
-use crate::transport::caller::Caller;
 use crate::transport::is_at;
 use crate::transport::serve::HangUp;
 use crate::transport::{Handshake, cors, origin, rest};
@@ -72,12 +70,7 @@ async fn open(app: &App, request: Request<Body>, subscription: Subscription) -> 
         Err(error) => return rest::refuse(app, &error),
     };
     let opening = format::opening(&stream_id(), handshake.parts().headers.get("last-event-id"));
-    let (app, info) = handshake.into_info(&format::Events);
-    let info = ConnectionInfo {
-        interest: Some(interest),
-        ..info
-    };
-    let mut caller = Caller::new(app.clone(), info);
+    let mut caller = handshake.into_caller(&format::Events, Some(interest));
     let connected = caller.connect(Some(opening));
     debug_assert!(connected.is_ok(), "it was not connected before");
     let (sender, body) = body::pipe();
