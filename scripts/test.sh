@@ -3,8 +3,8 @@
 # clients, feathers-sync processes and the browser of tests/interop.
 #
 # On Debian and Ubuntu it first installs what is missing (as root, or through sudo). Nothing is asked. The tests start
-# their own Redis, RabbitMQ, NATS and PostgreSQL on free ports; those of the machine are neither needed nor touched. (Debian's
-# package of RabbitMQ starts one when it is installed.)
+# their own Redis, RabbitMQ, NATS, PostgreSQL and nginx on free ports; those of the machine are neither needed nor touched.
+# (Debian's packages of RabbitMQ and nginx start one when they are installed.)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -55,6 +55,8 @@ has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has
 
 # Debian keeps this one out of the PATH of those who are not root; the same places as in tests/it/support/nats.rs.
 has_nats() { has nats-server || [ -x /usr/sbin/nats-server ] || [ -x /usr/local/sbin/nats-server ]; }
+# The same for this one; the same place as in tests/interop/nginx.mjs.
+has_nginx() { has nginx || [ -x /usr/sbin/nginx ]; }
 # Debian's wrapper in PATH is not what the tests start; the same place as in tests/it/support/rabbitmq.rs.
 has_rabbitmq() { [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has rabbitmq-server; }
 
@@ -67,6 +69,7 @@ install_missing() {
     has_nats || missing+=(nats-server)
     has_rabbitmq || missing+=(rabbitmq-server)
     has_postgres || missing+=(postgresql)
+    has_nginx || missing+=(nginx)
     has node || missing+=(nodejs)
     has npm || missing+=(npm)
     has_browser || missing+=(chromium)
@@ -101,6 +104,7 @@ sum() { { grep -oE "$2" "$1" || true; } | awk '{ gsub(/[^0-9]/, ""); total += $0
 find_cargo
 install_missing
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+export CARGO_TARGET_DIR="$target"
 export WINGBEAT_FIXTURE="${WINGBEAT_FIXTURE:-$target/debug/examples/fixture}"
 export WINGBEAT_CHAT="${WINGBEAT_CHAT:-$target/debug/examples/chat}"
 export WINGBEAT_TODOS="${WINGBEAT_TODOS:-$target/debug/examples/todos_after}"
@@ -108,6 +112,8 @@ export WINGBEAT_QUERIES="${WINGBEAT_QUERIES:-$target/debug/examples/queries}"
 
 step "node modules" install_node_modules
 step "cargo build" cargo build --workspace --all-features --examples
+# The tests of the guide run it; built by them, it would slow the others down.
+step "project of the guide" node tests/interop/guide.mjs
 # Random schedules for each property of the delivery core; without this, tests run 2,000.
 export WINGBEAT_SEEDS="${WINGBEAT_SEEDS:-10000}"
 step "cargo test" cargo test --workspace --all-features --no-fail-fast

@@ -97,7 +97,12 @@ struct AxumGuide;
 
 /// Keeps the programs of the guide true.
 #[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/guide/adapters.md")]
+#[doc = include_str!("../docs/guide/from-feathers-sync.md")]
+#[doc = include_str!("../docs/guide/getting-started.md")]
+#[doc = include_str!("../docs/guide/load-balancers.md")]
 #[doc = include_str!("../docs/guide/mixed-clusters.md")]
+#[doc = include_str!("../docs/guide/security.md")]
 struct Guide;
 
 /// Keeps the programs of the page about server-sent events true.
@@ -107,5 +112,6 @@ struct ServerSentEvents;
 
 /// Keeps the tests of the guide true.
 #[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../docs/guide/delivery-and-ordering.md")]
 #[doc = include_str!("../docs/guide/testing.md")]
 struct TestingGuide;

@@ -22,6 +22,24 @@ use crate::transport::{Counters, Entrance, Handshake, Tickets, engineio, observe
 use crate::words::nearest;
 
 /// Collects what an app consists of; [`build`](Self::build) checks all of it together.
+///
+/// ```
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .name("chat-1")
+///     .service("messages", Memory::new())
+///     .service("org/:orgId/items", Memory::new())
+///     .on_connection(|connection, app| app.channel("everybody").join(connection))
+///     .publish(|_event, channels| channels.channel("everybody"))
+///     .sync_uri("memory://builder")
+///     .build()?;
+/// # app.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until `build`"]
 #[derive(Default)]
 pub struct AppBuilder {
@@ -55,6 +73,19 @@ impl AppBuilder {
     }
 
     /// Replaces all settings.
+    ///
+    /// ```
+    /// use wingbeat::{App, Config};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = Config::default();
+    /// config.max_body = 1 << 20;
+    /// config.allowed_origins = vec!["https://app.example".to_owned()];
+    /// let app = App::builder().config(config).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -71,6 +102,23 @@ impl AppBuilder {
     ///
     /// Other events wait while a publisher runs, so it must not block. What it needs to know stands on the connection, in the
     /// event ([`sync_context`](Registration::sync_context)) or in memory.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .publish(|event, channels| {
+    ///         // Whoever is in one of these hears it, once.
+    ///         let room = event.data()["room"].as_str().map(|room| channels.channel(&format!("room/{room}")));
+    ///         [Some(channels.channel("moderators")), room]
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publish<A, F>(mut self, publisher: F) -> Self
     where
         A: Into<Audience>,
@@ -81,6 +129,20 @@ impl AppBuilder {
     }
 
     /// Sets who hears one of the four automatic events of services that have no publisher of their own for it.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .publish(|_, channels| channels.channel("everybody"))
+    ///     .publish_event("removed", |_, channels| channels.channel("moderators"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publish_event<A, F>(mut self, event: &str, publisher: F) -> Self
     where
         A: Into<Audience>,
@@ -91,6 +153,23 @@ impl AppBuilder {
     }
 
     /// Adds code that sees every new connection before its first call, to let it join channels.
+    ///
+    /// ```
+    /// use serde_json::Value;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .on_connection(|connection, app| {
+    ///         let room = connection.query().get("room").and_then(Value::as_str);
+    ///         app.channel(&format!("room/{}", room.unwrap_or("hall"))).join(connection);
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_connection(
         mut self,
         on_connection: impl Fn(&Connection, &App) + Send + std::marker::Sync + 'static,
@@ -128,6 +207,22 @@ impl AppBuilder {
 
     /// Adds code that sees every REST request before its call, to put into its
     /// [`properties`](crate::Params::properties) and [`extensions`](crate::Params::extensions) who asks.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .on_request(|request, params| {
+    ///         let token = request.headers.get("authorization").and_then(|token| token.to_str().ok());
+    ///         params.properties.insert("token".to_owned(), token.into());
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_request(
         mut self,
         on_request: impl Fn(&http::request::Parts, &mut Params) + Send + std::marker::Sync + 'static,
@@ -185,6 +280,18 @@ impl AppBuilder {
     /// Sets the routes of your own, as pages, that answer where no service does. The last ones set count.
     ///
     /// Services come first: a service at `/` takes every path of one segment for the id of a record.
+    ///
+    /// ```
+    /// use axum::{Router, response::Html, routing::get};
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pages = Router::new().route("/", get(|| async { Html("<h1>Chat</h1>") }));
+    /// let app = App::builder().service("messages", Memory::new()).fallback(pages).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fallback(mut self, router: axum::Router) -> Self {
         self.entrance.set_fallback(router);
         self
@@ -214,6 +321,20 @@ impl AppBuilder {
     }
 
     /// Joins the other nodes through an adapter.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    /// use wingbeat_adapter::MemoryBroker;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// let app = App::builder().service("messages", Memory::new()).sync(broker).build()?;
+    /// app.sync().ready().await?;
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sync(mut self, adapter: impl SyncAdapter) -> Self {
         self.sources.push(Source::Adapter(Arc::new(adapter)));
         self
@@ -227,6 +348,25 @@ impl AppBuilder {
     }
 
     /// Sets how nodes are joined.
+    ///
+    /// ```
+    /// use wingbeat::sync::SyncOptions;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut options = SyncOptions::default();
+    /// options.key = "chat".to_owned();
+    /// options.log_events = 50_000;
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .sync_options(options)
+    ///     .sync_uri("memory://options")
+    ///     .build()?;
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sync_options(mut self, options: SyncOptions) -> Self {
         self.sync_options = options;
         self
@@ -241,6 +381,23 @@ impl AppBuilder {
     }
 
     /// Adds a URI scheme for an adapter of your own.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use wingbeat::{App, Memory};
+    /// use wingbeat_adapter::MemoryBroker;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .register_scheme("bus", &[], |_uri| Ok(Arc::new(MemoryBroker::new())))
+    ///     .sync_uri("bus://here?key=chat")
+    ///     .build()?;
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register_scheme<F>(
         mut self,
         scheme: &'static str,
@@ -258,6 +415,18 @@ impl AppBuilder {
     }
 
     /// Checks all parts together and starts the app: it takes calls, and dials the broker in the background.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let wrong = App::builder().service("messages", Memory::new()).node_peers(["mesages"]).build();
+    /// let why = "node_peers names 'mesages', which is no service, did you mean 'messages'?";
+    /// assert_eq!(wrong.unwrap_err().to_string(), why);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Names everything that is wrong: a path that stands twice, hooks and publishers for methods and events that no

@@ -20,6 +20,23 @@ impl App {
     }
 
     /// Adds code that hears of events which this node's clients will not get, so that the app can tell them to read anew.
+    ///
+    /// ```
+    /// use wingbeat::sync::GapOrigin;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://gaps").build()?;
+    /// app.on_gap(|gap| {
+    ///     if let GapOrigin::Node { name, .. } = &gap.origin {
+    ///         println!("events of {name} are missing: {:?}, {:?}", gap.range, gap.reason);
+    ///     }
+    /// });
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_gap(&self, tap: impl Fn(&Gap) + Send + Sync + 'static) {
         self.0.sync.taps().add_gap(Arc::new(tap));
     }
@@ -69,6 +86,20 @@ impl ServiceHandle {
     }
 
     /// Adds a listener for events of every node; [`Event::origin`] says which.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://listeners").build()?;
+    /// app.service_at("messages").on_any("created", |event| {
+    ///     println!("{} of {:?}: {:?}", event.name(), event.origin(), event.data());
+    /// });
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_any(&self, event: &str, listener: impl Fn(&Event) + Send + Sync + 'static) {
         self.listen(event, Scope::Any, untyped(listener));
     }

@@ -141,6 +141,17 @@ impl App {
     }
 
     /// Returns the channel of a name.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).build()?;
+    /// assert_eq!(app.channel("everybody").len(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn channel(&self, name: &str) -> Channel {
         self.0.channels.channel(name)
@@ -177,6 +188,21 @@ impl App {
     }
 
     /// Runs a call with its hooks and sends its events.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wingbeat::{App, Call, Memory, Method};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).build()?;
+    /// let mut call = Call::new("messages", Method::Create);
+    /// call.data = json!({ "text": "hi" });
+    /// let reply = app.call(call).await?;
+    /// assert_eq!(reply.result, json!({ "text": "hi", "id": 0 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` for a path without service, `MethodNotAllowed` for a method that it does not offer, and whatever hooks and
@@ -257,7 +283,24 @@ impl App {
         context
     }
 
-    pub(crate) fn downgrade(&self) -> AppHandle {
+    /// Returns a way to this app that does not keep it alive, for code that the app itself owns, as what
+    /// [`on_gap`](Self::on_gap) adds.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), wingbeat::BuildError> {
+    /// let app = App::builder().service("messages", Memory::new()).build()?;
+    /// let handle = app.downgrade();
+    /// assert!(handle.upgrade().is_some());
+    /// drop(app);
+    /// assert!(handle.upgrade().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> AppHandle {
         AppHandle(Arc::downgrade(&self.0))
     }
 

@@ -42,6 +42,17 @@ impl App {
     /// requests are answered, calls end, the log settles, the link closes. Each step takes at most
     /// [`Config::shutdown_deadline`](super::Config::shutdown_deadline).
     ///
+    /// ```
+    /// use wingbeat::{App, Leftover, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).build()?;
+    /// assert_eq!(app.close().await, Leftover::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Dropping the future leaves the shutdown where it is; calling again goes on.
     pub async fn close(&self) -> Leftover {

@@ -58,6 +58,18 @@ pub struct AppStats {
 
 impl App {
     /// Returns the counters.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).build()?;
+    /// let stats = app.stats();
+    /// assert_eq!((stats.connections, stats.closed_slow), (0, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> AppStats {
         let (connections, sockets) = (self.connections(), self.counters());

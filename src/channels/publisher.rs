@@ -12,6 +12,22 @@ use crate::connections::{Connection, Frames};
 use crate::event::{Event, Json};
 
 /// An event as a publisher sees it: the same on every node, its origin included.
+///
+/// ```
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("messages", Memory::new())
+///     .publish(|event, channels| {
+///         let is_for_all = event.event() == "created" && event.data()["hidden"] != true;
+///         is_for_all.then(|| channels.channel("everybody"))
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Publication<'a> {
     event: &'a Event,

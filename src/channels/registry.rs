@@ -22,6 +22,26 @@ type Filter = Arc<dyn Fn(&Connection) -> bool + Send + Sync>;
 /// A named set of connections.
 ///
 /// A channel comes to be with its first member and goes with its last one.
+///
+/// ```
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("messages", Memory::new())
+///     .on_connection(|connection, app| app.channel("everybody").join(connection))
+///     .on_login(|connection, app| app.channel("members").join(connection))
+///     // Who is in both gets what the first one sends.
+///     .publish(|event, channels| {
+///         let teaser = serde_json::json!({ "id": event.data()["id"] });
+///         [channels.channel("members"), channels.channel("everybody").send(teaser)]
+///     })
+///     .build()?;
+/// assert!(app.channel("everybody").is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Channel {
     channels: Channels,
@@ -44,6 +64,20 @@ impl Channels {
 
     /// Returns the channels of several names as one: joining and leaving go to all of them, and a connection that is in more
     /// than one counts once.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .on_connection(|connection, app| app.channels().combined(["everybody", "guests"]).join(connection))
+    ///     .publish(|_, channels| channels.combined(["members", "guests"]))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn combined<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Audience {
         names.into_iter().map(|name| self.channel(name)).collect()
     }
@@ -167,6 +201,23 @@ impl Channel {
     /// Returns the same channel without the connections for which `keep` is false; of several filters all have to agree.
     ///
     /// Joins and leaves wait while `keep` runs: it may look at the connection, but not at channels.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     // Everybody but the author.
+    ///     .publish(|event, channels| {
+    ///         let author = event.data()["author"].clone();
+    ///         channels.channel("everybody").filter(move |connection| connection.property("user").as_ref() != Some(&author))
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn filter(mut self, keep: impl Fn(&Connection) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(match self.filter.take() {

@@ -14,6 +14,25 @@ use super::{CloseReason, Outbox, OutboxLimits, WireFormat};
 use crate::event::Event;
 
 /// One client that can be sent to; clones are the same client.
+///
+/// ```
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("messages", Memory::new())
+///     .on_connection(|connection, app| {
+///         let agent = connection.headers().get("user-agent").and_then(|agent| agent.to_str().ok());
+///         // Its calls have this in `params.properties`.
+///         connection.set_property("agent", agent.into());
+///         app.channel("everybody").join(connection);
+///     })
+///     .on_disconnect(|connection, _app| println!("{:?} is gone", connection.property("agent")))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
 

@@ -9,6 +9,15 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
 /// How much may wait for one client.
+///
+/// ```
+/// use wingbeat::Config;
+/// use wingbeat::connections::SlowPolicy;
+///
+/// let mut config = Config::default();
+/// config.outbox.bytes = 256 << 10;
+/// config.outbox.policy = SlowPolicy::DropOldest;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct OutboxLimits {

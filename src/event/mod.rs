@@ -25,6 +25,24 @@ use crate::trace::TraceContext;
 /// Something that happened to one record of a service, here or on a peer.
 ///
 /// Clones share their content.
+///
+/// ```
+/// use wingbeat::event::Origin;
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().service("messages", Memory::new()).build()?;
+/// app.service_at("messages").on_any("created", |event| {
+///     let text = &event.data().value()["text"];
+///     match event.origin() {
+///         Origin::Local => println!("{text}"),
+///         other => println!("{text}, from {other:?}"),
+///     }
+/// });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Event(Arc<Inner>);
 

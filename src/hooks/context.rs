@@ -15,6 +15,37 @@ use crate::service::{Entry, Id, Method, Params, SyncContext};
 ///
 /// Hooks read and assign the public fields; what is in them when the last hook is done is what the caller and the
 /// clients get.
+///
+/// ```
+/// use serde_json::{Value, json};
+/// use wingbeat::hooks::RegisterHooks;
+/// use wingbeat::{App, Memory, Method};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("users", Memory::new())
+///     .before(Method::Create, |context| {
+///         Box::pin(async move {
+///             if let Some(Value::Object(user)) = &mut context.data {
+///                 user.insert("isNew".to_owned(), json!(true));
+///             }
+///             Ok(())
+///         })
+///     })
+///     .after(Method::Create, |context| {
+///         Box::pin(async move {
+///             // Clients, and other nodes, get the name alone.
+///             context.dispatch = context.result.as_ref().map(|user| json!({ "name": user["name"] }));
+///             Ok(())
+///         })
+///     })
+///     .build()?;
+/// let user = app.service_at("users").create(json!({ "name": "Ada" })).await?;
+/// assert_eq!(user["isNew"], true);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HookContext {
@@ -56,6 +87,27 @@ pub enum HookKind {
 }
 
 /// What hooks want of an HTTP response.
+///
+/// ```
+/// use http::{HeaderValue, StatusCode};
+/// use wingbeat::hooks::RegisterHooks;
+/// use wingbeat::{App, Memory, Method};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("jobs", Memory::new())
+///     .after(Method::Create, |context| {
+///         Box::pin(async move {
+///             context.http.status = Some(StatusCode::ACCEPTED);
+///             context.http.headers.insert("retry-after", HeaderValue::from_static("5"));
+///             Ok(())
+///         })
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Http {
@@ -146,6 +198,26 @@ impl HookContext {
     }
 
     /// Keeps the call's events with this node's own clients when `false`.
+    ///
+    /// ```
+    /// use wingbeat::hooks::RegisterHooks;
+    /// use wingbeat::{App, Memory, Method};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .before(Method::Create, |context| {
+    ///         Box::pin(async move {
+    ///             let is_draft = context.data.as_ref().is_some_and(|message| message["draft"] == true);
+    ///             context.sync(!is_draft);
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sync(&mut self, sync: bool) {
         self.sync = sync;
     }

@@ -161,6 +161,22 @@ impl ServiceHandle {
 }
 
 /// A call that is made when it is awaited.
+///
+/// ```
+/// use serde_json::json;
+/// use wingbeat::service::query::{QueryBuilder, Test};
+/// use wingbeat::{App, Memory, stores::Multi};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().service("messages", Memory::new().multi(Multi::All)).build()?;
+/// let messages = app.service_at("messages");
+/// messages.create(json!([{ "n": 1 }, { "n": 2 }, { "n": 3 }])).await?;
+/// let query = QueryBuilder::new().test("n", Test::greater_than(1));
+/// assert_eq!(messages.find().query(query).await?, json!([{ "n": 2, "id": 1 }, { "n": 3, "id": 2 }]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a call is made when it is awaited"]
 pub struct PendingCall {

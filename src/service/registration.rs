@@ -63,12 +63,38 @@ impl Registration {
     }
 
     /// Replaces the list of methods that clients may call.
+    ///
+    /// ```
+    /// use wingbeat::service::Registration;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Nobody can change or remove one from outside.
+    /// let messages = Registration::new(Memory::new()).methods(["find", "get", "create"]);
+    /// let app = App::builder().service("messages", messages).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn methods<'a>(mut self, methods: impl IntoIterator<Item = &'a str>) -> Self {
         self.methods = shared(methods);
         self
     }
 
     /// Replaces the names of the service's custom events. An event named here is never sent automatically.
+    ///
+    /// ```
+    /// use wingbeat::service::Registration;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let messages = Registration::new(Memory::new()).events(["typing"]);
+    /// let app = App::builder().service("messages", messages).build()?;
+    /// app.service_at("messages").emit("typing", serde_json::json!({ "who": "Ada" }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events<'a>(mut self, events: impl IntoIterator<Item = &'a str>) -> Self {
         self.custom_events = shared(events);
         self
@@ -122,6 +148,27 @@ impl Registration {
     /// Names fields of a call that leave the process with its events, so that publishers everywhere can read them.
     ///
     /// Only what is named here and the standard fields (`path`, `method`, `event`, `id`) leave; never put a secret in.
+    ///
+    /// ```
+    /// use serde_json::{Map, Value};
+    /// use wingbeat::service::Registration;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let messages = Registration::new(Memory::new())
+    ///     .sync_context(|context| {
+    ///         let team = context.params.properties.get("team").cloned();
+    ///         Map::from_iter(team.map(|team| ("team".to_owned(), team)))
+    ///     })
+    ///     .publish(|event, channels| {
+    ///         let team = event.field("team").ok().and_then(Value::as_str);
+    ///         team.map(|team| channels.channel(&format!("team/{team}")))
+    ///     });
+    /// let app = App::builder().service("messages", messages).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sync_context<F>(mut self, fields: F) -> Self
     where
         F: Fn(&HookContext) -> Map<String, Value> + Send + Sync + 'static,
@@ -132,6 +179,20 @@ impl Registration {
 
     /// Sets whether the service's events leave this node and whether those of other nodes come in; both, by default. The
     /// service at `authentication` is always [`SyncMode::Off`].
+    ///
+    /// ```
+    /// use wingbeat::service::Registration;
+    /// use wingbeat::sync::SyncMode;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Each node counts for itself.
+    /// let messages = Registration::new(Memory::new()).sync(SyncMode::Off);
+    /// let app = App::builder().service("messages", messages).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sync(mut self, mode: SyncMode) -> Self {
         self.sync_mode = mode;
         self
@@ -139,6 +200,18 @@ impl Registration {
 
     /// Names properties that no client is to see: they are taken out of the data of events, at every depth, before it goes to
     /// clients and to other nodes. Answers to calls and listeners of this node still have them; a `dispatch` serves there.
+    ///
+    /// ```
+    /// use wingbeat::service::Registration;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let messages = Registration::new(Memory::new()).redact(["email", "ip"]);
+    /// let app = App::builder().service("messages", messages).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn redact<'a>(mut self, properties: impl IntoIterator<Item = &'a str>) -> Self {
         self.redacted = shared(properties);
         self
@@ -148,6 +221,18 @@ impl Registration {
     ///
     /// A [codec](crate::sync::Codec) that has dates writes them as such, so that Node processes get a `Date`; here and at
     /// clients they stay what they are. A string that is no date in the form of RFC 3339 stays a string.
+    ///
+    /// ```
+    /// use wingbeat::service::Registration;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let messages = Registration::new(Memory::new()).dates(["createdAt", "updatedAt"]);
+    /// let app = App::builder().service("messages", messages).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn dates<'a>(mut self, properties: impl IntoIterator<Item = &'a str>) -> Self {
         self.dates = shared(properties);
         self

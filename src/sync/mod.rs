@@ -70,6 +70,19 @@ use supervisor::Supervisor;
 /// The link to the other nodes; clones are the same link.
 ///
 /// An app without sync has one too: its status is [`Status::Off`] and it is always ready.
+///
+/// ```
+/// use wingbeat::sync::Status;
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let alone = App::builder().service("messages", Memory::new()).build()?;
+/// assert_eq!(alone.sync().status(), Status::Off);
+/// alone.sync().ready().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Sync {
     dispatch: Dispatch,
@@ -166,6 +179,26 @@ impl Sync {
     }
 
     /// Follows the status: the present one first, then every change that the reader keeps up with.
+    ///
+    /// ```
+    /// use futures_util::StreamExt;
+    /// use wingbeat::sync::Status;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://watch").build()?;
+    /// let mut statuses = app.sync().watch();
+    /// while let Some(status) = statuses.next().await {
+    ///     println!("{status}");
+    ///     if status == Status::Ready {
+    ///         break;
+    ///     }
+    /// }
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn watch(&self) -> BoxStream<'static, Status> {
         let Some(linked) = &self.linked else {

@@ -9,6 +9,10 @@ mod axum_layer;
 #[allow(dead_code, reason = "nobody calls its `main` here")]
 #[path = "../../examples/channels.rs"]
 mod channels;
+#[cfg(feature = "testing")]
+#[allow(dead_code, reason = "nobody calls its `main` here")]
+#[path = "../../examples/cluster.rs"]
+mod cluster;
 #[allow(dead_code, reason = "nobody calls its `main` here")]
 #[path = "../../examples/event_layer.rs"]
 mod event_layer;
@@ -236,4 +240,44 @@ async fn event_layer_makes_events_of_answers() {
         assert_eq!(client.event().await, (name.to_owned(), data));
     }
     host.stop().await;
+}
+
+#[cfg(feature = "testing")]
+async fn nobody_misses_a_message(sync_uri: Option<String>, expected: &[&str]) {
+    for person in cluster::run(sync_uri).await.unwrap() {
+        let known: Vec<_> = person.known.into_values().collect();
+        assert_eq!(known, expected, "what {} knows", person.name);
+    }
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn cluster_tells_everybody_everything() {
+    let expected = [
+        "Ada: hello",
+        "Bob: hello",
+        "Eve: hello",
+        "Ada: is it quiet here?",
+        "Bob: where is Eve?",
+        "Ada: goodbye",
+        "Bob: goodbye",
+        "Eve: goodbye",
+    ];
+    nobody_misses_a_message(None, &expected).await;
+}
+
+#[cfg(all(feature = "testing", feature = "redis"))]
+#[tokio::test]
+async fn cluster_runs_on_a_real_broker() {
+    let redis = crate::support::redis::RedisServer::start();
+    let expected = [
+        "Ada: hello",
+        "Bob: hello",
+        "Eve: hello",
+        "Bob: where is Eve?",
+        "Ada: goodbye",
+        "Bob: goodbye",
+        "Eve: goodbye",
+    ];
+    nobody_misses_a_message(Some(redis.uri()), &expected).await;
 }

@@ -8,6 +8,8 @@ mod channels;
 mod codec;
 mod events;
 mod examples;
+#[cfg(all(feature = "amqp", feature = "nats", feature = "redis"))]
+mod guide;
 mod handshakes;
 mod hostile;
 mod identity;

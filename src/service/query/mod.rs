@@ -50,6 +50,21 @@ use crate::error::Result;
 ///
 /// Stores that search by themselves call [`matches`](Self::matches) and [`compare`](Self::compare); others, as those on SQL,
 /// translate `filter` and `sort`. [`window`](Self::window) and `select` are the same for both.
+///
+/// ```
+/// use serde_json::json;
+/// use wingbeat::service::query::{Direction, Query, QueryBuilder, QueryOptions, Test};
+///
+/// # fn main() -> wingbeat::error::Result<()> {
+/// let asked = QueryBuilder::new().equals("room", "kitchen").test("n", Test::greater_than(1));
+/// let asked = asked.sort("n", Direction::Descending).build();
+/// let query = Query::parse(&asked, &QueryOptions::default())?;
+/// assert!(query.matches(&json!({ "room": "kitchen", "n": 2 })));
+/// assert!(!query.matches(&json!({ "room": "hall", "n": 2 })));
+/// assert!(query.compare(&json!({ "n": 2 }), &json!({ "n": 3 })).is_gt());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Query {
