@@ -1,11 +1,14 @@
 //! What an app is built from.
 
-use std::collections::HashSet;
+mod problems;
+
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use wingbeat_adapter::SyncAdapter;
+
+pub use problems::BuildError;
 
 use super::clients::OnClient;
 use super::{App, Config, Inner, registered_path, shutdown};
@@ -13,13 +16,12 @@ use crate::channels::{Audience, Channels, Dispatch, Publication, Publishers};
 use crate::connections::{Connection, Connections};
 use crate::event::Listeners;
 use crate::hooks::{Chains, Hooks, RegisterHooks};
-use crate::service::{Entry, Method, Params, Registration, Routes, Service, valid_event_name};
+use crate::service::{Entry, Params, Registration, Routes, Service};
 use crate::sync::{
     OpenPaths, Schemes, Services, SharedService, Sync, SyncMode, SyncOptions, SyncParts,
 };
 use crate::tasks::Tasks;
 use crate::transport::{Counters, Entrance, Handshake, Tickets, engineio, observe};
-use crate::words::nearest;
 
 /// Collects what an app consists of; [`build`](Self::build) checks all of it together.
 ///
@@ -61,9 +63,6 @@ enum Source {
     Uri(String),
     Adapter(Arc<dyn SyncAdapter>),
 }
-
-/// Says what is wrong with the parts of an app, all of it.
-pub struct BuildError(Vec<String>);
 
 impl AppBuilder {
     /// Sets the label of the node.
@@ -435,7 +434,7 @@ impl AppBuilder {
         let mut problems = self.problems();
         let parts = self.sync_parts(&mut problems);
         if !problems.is_empty() {
-            return Err(BuildError(problems));
+            return Err(BuildError::new(problems));
         }
         let app = self.assemble(parts);
         app.0.sync.start(app.tasks());
@@ -497,94 +496,6 @@ impl AppBuilder {
         };
         parts.map_err(|problem| problems.push(problem)).ok()
     }
-
-    fn problems(&self) -> Vec<String> {
-        let mut problems = self.path_problems();
-        if self.config.max_connections == 0 {
-            problems.push("max_connections is 0, so nobody could connect".to_owned());
-        }
-        if self.config.prefix.contains(['?', '#']) {
-            let prefix = &self.config.prefix;
-            problems.push(format!("prefix is '{prefix}', which is no path"));
-        }
-        if self.sync_options.sync_secret.as_deref() == Some("") {
-            problems.push("sync_secret is empty, so everybody would know it".to_owned());
-        }
-        if self.ticket_secret.as_deref() == Some("") {
-            problems.push("ticket_secret is empty, so everybody would know it".to_owned());
-        }
-        let paths = [&self.config.websocket_path, &self.config.events_path];
-        for path in paths.into_iter().filter(|path| !path.is_empty()) {
-            if !path.starts_with('/') {
-                problems.push(format!("'{path}' is no path: it begins with '/'"));
-            }
-        }
-        if self.sync_options.sync_secret.is_some() && !self.sync_options.codec.is_json() {
-            let codec = &self.sync_options.codec;
-            problems.push(format!(
-                "sync_secret works with the codec json only, not with {codec}"
-            ));
-        }
-        if tokio::runtime::Handle::try_current().is_err() {
-            problems.push("an app is built inside a Tokio runtime".to_owned());
-        }
-        problems.extend(self.hook_problems(&self.hooks, "the app"));
-        for (path, registration) in &self.services {
-            problems.extend(self.hook_problems(&registration.hooks, path));
-            problems.extend(event_problems(path, registration));
-        }
-        for event in self
-            .publishers
-            .named_events()
-            .filter(|event| !Method::EVENTS.contains(&&***event))
-        {
-            problems.push(format!(
-                "'{event}' is not a valid service event{}",
-                hint(event, Method::EVENTS)
-            ));
-        }
-        problems
-    }
-
-    fn path_problems(&self) -> Vec<String> {
-        let mut seen = HashSet::new();
-        let twice = self.services.iter().filter(|(path, _)| !seen.insert(path));
-        let mut problems: Vec<String> = twice
-            .map(|(path, _)| format!("two services stand at '{path}'"))
-            .collect();
-        for path in &self.sync_options.node_peers {
-            let mut services = self.services.iter();
-            let is_known = services.any(|(known, _)| known == registered_path(path));
-            if !is_known && !self.open_paths.take(path) {
-                let known = self.services.iter().map(|(known, _)| known.as_str());
-                problems.push(format!(
-                    "node_peers names '{path}', which is no service{}",
-                    hint(path, known)
-                ));
-            }
-        }
-        problems
-    }
-
-    fn hook_problems(&self, hooks: &Hooks, place: &str) -> Vec<String> {
-        let methods: Vec<&str> = self
-            .services
-            .iter()
-            .flat_map(|(_, registration)| registration.methods.iter().map(|method| &**method))
-            .chain(Method::STANDARD)
-            .collect();
-        let unknown = hooks
-            .named_methods()
-            .filter(|method| !methods.contains(&method.as_str()));
-        unknown
-            .map(|method| {
-                format!(
-                    "a hook of {place} names the unknown method '{method}'{}",
-                    hint(method.as_str(), methods.iter().copied())
-                )
-            })
-            .collect()
-    }
 }
 
 impl RegisterHooks for AppBuilder {
@@ -605,21 +516,6 @@ impl fmt::Debug for AppBuilder {
             .finish_non_exhaustive()
     }
 }
-
-/// A `main` that returns an error shows it in this form, so it reads like the other one.
-impl fmt::Debug for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
-    }
-}
-
-impl std::error::Error for BuildError {}
 
 fn entry(path: &str, registration: Registration, app_hooks: &Hooks) -> Entry {
     Entry {
@@ -654,33 +550,4 @@ struct NoMethods;
 
 impl Service for NoMethods {
     const METHODS: &'static [&'static str] = &[];
-}
-
-fn event_problems(path: &str, registration: &Registration) -> Vec<String> {
-    let published = registration.all_published_events();
-    let unknown = registration
-        .publishers
-        .named_events()
-        .filter(|event| !published.contains(event));
-    let unknown = unknown.map(|event| {
-        format!(
-            "'{event}' is not a valid service event of '{path}'{}",
-            hint(event, published.iter().map(|known| &**known))
-        )
-    });
-    let forbidden = registration
-        .custom_events
-        .iter()
-        .filter(|event| !valid_event_name(event));
-    unknown
-        .chain(
-            forbidden.map(|event| format!("'{event}' can not be the name of an event of '{path}'")),
-        )
-        .collect()
-}
-
-fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, known)
-        .map(|nearest| format!(", did you mean '{nearest}'?"))
-        .unwrap_or_default()
 }
