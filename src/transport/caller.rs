@@ -179,7 +179,7 @@ pub(super) trait Transport {
     fn is_connected(&self) -> bool;
 }
 
-/// Runs a transport until it is over, the node ends, or the client has not connected in time.
+/// Runs a transport until it is over, or the client has not connected in time.
 pub(super) async fn run<T: Transport>(transport: &mut T, app: &App, deadline: Instant) -> T::End {
     // Boxed, so that an idle client's task has no room for it.
     if let Some(end) = Box::pin(until_connected(transport, app, deadline)).await {

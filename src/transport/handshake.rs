@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::addresses::{self, Seat};
 use super::caller::Caller;
+use super::serve::HangUp;
 use crate::app::App;
 use crate::connections::{ConnectionInfo, Interest, WireFormat};
 use crate::error::{Error, ErrorName, Result};
@@ -149,10 +150,12 @@ impl Handshake {
 
     /// Makes a client that is not connected yet. It hears the events in `interest`, or all. Its headers get memory of their own.
     pub(super) fn into_caller(
-        self,
+        mut self,
         format: &'static dyn WireFormat,
         interest: Option<Interest>,
     ) -> Caller {
+        // It is for the request alone, and every call of the connection would copy it.
+        self.parts.extensions.remove::<HangUp>();
         let info = ConnectionInfo {
             provider: self.provider,
             headers: owned(&self.parts.headers).into(),

@@ -40,7 +40,6 @@ async fn feed(app: &App, outbox: &Outbox, sender: &Sender) -> CloseReason {
     loop {
         let permit = tokio::select! {
             biased;
-            () = app.tasks().cancelled() => return CloseReason::Restart,
             reason = poll_fn(|cx| outbox.poll_closed(cx)) => return reason,
             permit = sender.reserve() => permit,
         };
@@ -50,7 +49,6 @@ async fn feed(app: &App, outbox: &Outbox, sender: &Sender) -> CloseReason {
         let mut frames = Vec::new();
         tokio::select! {
             biased;
-            () = app.tasks().cancelled() => return CloseReason::Restart,
             () = sender.closed() => return CloseReason::Gone,
             // Also when it is closed, which the next turn sees.
             _ = poll_fn(|cx| outbox.poll_drain(cx, &mut frames)) => {}
