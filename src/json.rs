@@ -68,6 +68,23 @@ pub(crate) fn written<T>(value: &Value, take: impl FnOnce(&[u8]) -> T) -> T {
     })
 }
 
+/// Serializes a value into memory that is warm, and lends its text.
+///
+/// # Errors
+/// What the value fails with.
+pub(crate) fn serialized<V: Serialize + ?Sized, T>(
+    value: &V,
+    take: impl FnOnce(&[u8]) -> T,
+) -> serde_json::Result<T> {
+    // The value's own code may come here again.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let text = serde_json::to_writer(&mut scratch, value).map(|()| take(&scratch));
+    scratch.shrink_to(SCRATCH_SIZE);
+    SCRATCH.set(scratch);
+    text
+}
+
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }

@@ -35,7 +35,8 @@ impl App {
             let event = event((entry.place, &entry.path), name, call, (data, public));
             Emission { event, is_synced }
         };
-        self.0.sync.emit(elements(context).map(emission)).await;
+        let emissions = elements(context).into_iter().map(emission);
+        self.0.sync.emit(emissions).await;
     }
 
     /// Tells whether anybody might hear an event: another node, a listener, or a client.
@@ -161,7 +162,25 @@ fn event(
 }
 
 /// Pairs what listeners of this node get with what everybody else gets.
-fn elements(context: &HookContext) -> impl Iterator<Item = (Json, Json)> {
+fn elements(context: &HookContext) -> SmallVec<[(Json, Json); 1]> {
+    match &context.text {
+        Some(text) => text_elements(context, text),
+        None => value_elements(context).collect(),
+    }
+}
+
+/// A service with redacted properties does not answer in text.
+fn text_elements(context: &HookContext, text: &Json) -> SmallVec<[(Json, Json); 1]> {
+    let (elements, is_array) = text.elements();
+    let pairs = elements.into_iter().enumerate().map(|(at, data)| {
+        let own = context.dispatch.as_ref();
+        let own = own.map(|dispatch| part(dispatch, at, is_array).into());
+        (data.clone(), own.unwrap_or(data))
+    });
+    pairs.collect()
+}
+
+fn value_elements(context: &HookContext) -> impl Iterator<Item = (Json, Json)> {
     let dispatch = context.dispatch.as_ref();
     let results = match &context.result {
         Some(Value::Array(elements)) => elements.as_slice(),

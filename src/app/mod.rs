@@ -11,7 +11,6 @@ mod stats;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use serde_json::Value;
 use tracing::Instrument;
 
 pub use builder::{AppBuilder, BuildError};
@@ -27,7 +26,9 @@ use crate::error::{Error, ErrorName, Result};
 use crate::event::{Listener, Listeners, Scope};
 use crate::hooks::HookContext;
 use crate::service::typed::{ServiceType, TypedHandle};
-use crate::service::{Call, Method, Reply, Route, Routes, ServiceHandle, stripped};
+use crate::service::{
+    Answer, Asker, Call, Method, Outcome, Reply, Route, Routes, ServiceHandle, stripped,
+};
 use crate::sync::Sync;
 use crate::tasks::Tasks;
 use crate::trace;
@@ -214,10 +215,11 @@ impl App {
         let path = stripped(&call.path);
         let route = self.0.routes.lookup(path).ok_or_else(|| not_found(path))?;
         let (app, call) = (self.clone(), Box::new(call));
-        let run = async move { app.run(route, call).await };
+        let run = async move { app.run(route, call, Asker::Process).await };
         // Always a task: calls out of calls, however deep, take no stack.
         let done = self.0.calls.spawn("call", run).await;
-        done.ok().flatten().unwrap_or_else(panicked)
+        let answer = done.ok().flatten().unwrap_or_else(panicked);
+        answer.map(Reply::from)
     }
 
     /// Adds a listener for the events of a service: `Scope::Local` hears this node's only.
@@ -240,30 +242,33 @@ impl App {
     }
 
     /// Runs a client's call, whose service is found, to its end.
-    pub(crate) async fn invoke(&self, route: Route, call: Box<Call>) -> Result<Reply> {
+    pub(crate) async fn invoke(&self, route: Route, call: Box<Call>) -> Result<Answer> {
         let app = self.clone();
-        let run = async move { app.run(route, call).await };
+        let run = async move { app.run(route, call, Asker::Client).await };
         let done = self.0.calls.run("call", run).await;
         done.unwrap_or_else(panicked)
     }
 
-    async fn run(&self, route: Route, call: Box<Call>) -> Result<Reply> {
+    async fn run(&self, route: Route, call: Box<Call>, asker: Asker) -> Result<Answer> {
         let mut context = self.context(&route, call);
+        context.ask_for(asker);
         let span = trace::call(&mut context);
         self.run_hooks(&route, context).instrument(span).await
     }
 
-    async fn run_hooks(&self, route: &Route, mut context: Box<HookContext>) -> Result<Reply> {
+    async fn run_hooks(&self, route: &Route, mut context: Box<HookContext>) -> Result<Answer> {
         route.entry.chains.run(&mut context).await?;
         self.emit_events(&context).await;
         let HookContext {
             result,
+            text,
             dispatch,
             http,
             ..
         } = *context;
-        Ok(Reply {
-            result: result.unwrap_or(Value::Null),
+        let text = text.map(Outcome::Text);
+        Ok(Answer {
+            result: result.map(Outcome::Value).or(text).unwrap_or_default(),
             dispatch,
             http,
         })
@@ -366,7 +371,7 @@ impl fmt::Debug for Inner {
     }
 }
 
-fn panicked() -> Result<Reply> {
+fn panicked() -> Result<Answer> {
     Err(Error::new(
         ErrorName::GeneralError,
         "the call failed unexpectedly; the log says more",

@@ -4,8 +4,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Error, Result};
 use crate::json;
@@ -46,6 +49,37 @@ impl Json {
             value: OnceLock::new(),
             typed,
         }))
+    }
+
+    /// Writes a value as JSON.
+    ///
+    /// ```
+    /// use wingbeat::event::Json;
+    ///
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// assert_eq!(&Json::of(&["a", "b"])?.as_bytes()[..], br#"["a","b"]"#);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the value's `Serialize` fails with, behind a log id.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let text = json::serialized(value, Bytes::copy_from_slice)?;
+        Ok(Self::from_valid_text(text))
+    }
+
+    /// Returns the elements of an array, each with its text, or else the value itself; and whether it is an array.
+    pub(crate) fn elements(&self) -> (SmallVec<[Self; 1]>, bool) {
+        let text = self.0.text.trim_ascii_start();
+        let is_array = text.starts_with(b"[");
+        let elements = is_array.then(|| serde_json::from_slice::<Vec<&RawValue>>(text));
+        let Some(Ok(elements)) = elements else {
+            return (smallvec![self.clone()], is_array);
+        };
+        let own = |raw: &&RawValue| Bytes::copy_from_slice(raw.get().as_bytes());
+        let elements = elements.iter().map(own).map(Self::from_valid_text);
+        (elements.collect(), true)
     }
 
     /// Returns the JSON text.
@@ -113,5 +147,52 @@ fn parsed(text: &[u8]) -> Option<Value> {
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.0.text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_array_is_cut_into_its_elements() {
+        for (text, elements) in [
+            ("[]", vec![]),
+            (
+                r#" [1, {"a" : [2]},"é"]"#,
+                vec![json!(1), json!({ "a": [2] }), json!("é")],
+            ),
+            (r#"{"a":[1]}"#, vec![json!({ "a": [1] })]),
+            ("7", vec![json!(7)]),
+        ] {
+            let (cut, is_array) = Json::from_valid_text(text.into()).elements();
+            let values: Vec<Value> = cut.iter().map(|element| element.value().clone()).collect();
+            assert_eq!(
+                (values, is_array),
+                (elements, text.contains("[1,") || text == "[]")
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_may_write_others_while_it_is_written() {
+        struct Nested(u8);
+
+        impl Serialize for Nested {
+            fn serialize<S: serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                let inner = (self.0 > 0).then(|| Json::of(&Nested(self.0 - 1)).unwrap());
+                serializer.collect_seq(inner.map(|json| format!("{json:?}")))
+            }
+        }
+
+        assert_eq!(
+            format!("{:?}", Json::of(&Nested(2)).unwrap()),
+            r#"["[\"[]\"]"]"#
+        );
     }
 }

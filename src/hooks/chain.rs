@@ -26,6 +26,8 @@ pub(crate) enum Step {
         service: Endpoint,
         /// Whether a hook may look at the data behind the method, which gets a copy of it then.
         keeps_data: bool,
+        /// Whether the service has the answer as text, and no hook looks at it.
+        passes_on: bool,
     },
 }
 
@@ -85,9 +87,10 @@ impl<'a> Next<'a> {
                 Step::Method {
                     service,
                     keeps_data,
+                    passes_on,
                 },
                 _,
-            )) => call_method(&**service, context, *keeps_data).boxed(),
+            )) => call_method(&**service, context, *keeps_data, *passes_on).boxed(),
             None => std::future::ready(Ok(())).boxed(),
         }
     }
@@ -161,6 +164,7 @@ async fn call_method(
     service: &dyn AnyService,
     context: &mut HookContext,
     keeps_data: bool,
+    passes_on: bool,
 ) -> Result<()> {
     if context.result.is_none() {
         let data = if keeps_data || context.entry().sync_context.is_some() {
@@ -174,7 +178,11 @@ async fn call_method(
             data: data.unwrap_or(Value::Null),
             params: &context.params,
         };
-        context.result = Some(service.invoke(invocation).await?);
+        if passes_on && context.takes_text() {
+            context.text = Some(service.text(invocation).await?);
+        } else {
+            context.result = Some(service.invoke(invocation).await?);
+        }
     }
     Ok(())
 }
@@ -190,6 +198,8 @@ fn steps(method: &Method, app: &Hooks, service: &Hooks, endpoint: &Endpoint) -> 
         .chain([Step::Method {
             service: Arc::clone(endpoint),
             keeps_data: [app, service].iter().any(|hooks| hooks.look_behind(method)),
+            passes_on: endpoint.has_text(method.as_str())
+                && ![app, service].iter().any(|hooks| hooks.see_result(method)),
         }])
         .collect()
 }

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::event::Json;
 use crate::json::shape::{self, Misfit};
-use crate::service::{Entry, Id, Method, Params, SyncContext};
+use crate::service::{Asker, Entry, Id, Method, Params, SyncContext};
 
 /// One call on its way through the hooks.
 ///
@@ -67,6 +68,9 @@ pub struct HookContext {
     pub http: Http,
     pub(super) kind: HookKind,
     pub(super) method: Method,
+    asker: Asker,
+    /// What is there in place of a result that no hook looks at.
+    pub(crate) text: Option<Json>,
     app: App,
     entry: Arc<Entry>,
     sync: bool,
@@ -131,6 +135,8 @@ impl HookContext {
             error: None,
             http: Http::default(),
             kind: HookKind::Around,
+            asker: Asker::Process,
+            text: None,
             sync: true,
             method,
             app,
@@ -226,6 +232,16 @@ impl HookContext {
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.sync
+    }
+
+    pub(crate) fn ask_for(&mut self, asker: Asker) {
+        self.asker = asker;
+    }
+
+    /// Tells whether the result may be text: a client gets it, and what goes to other nodes has no need of the value.
+    pub(super) fn takes_text(&self) -> bool {
+        let entry = &self.entry;
+        self.asker == Asker::Client && entry.sync_context.is_none() && entry.redacted.is_empty()
     }
 
     pub(crate) fn entry(&self) -> &Arc<Entry> {

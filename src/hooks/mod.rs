@@ -31,6 +31,15 @@ pub enum Select {
     Only(Method),
 }
 
+impl Select {
+    fn has(&self, method: &Method) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => only == method,
+        }
+    }
+}
+
 /// For every method: `before(All, …)`.
 #[derive(Clone, Copy, Debug)]
 pub struct All;
@@ -164,17 +173,14 @@ impl Hooks {
 
     /// Tells whether a hook runs when a method is done.
     fn look_behind(&self, method: &Method) -> bool {
-        let after = self
-            .after
-            .iter()
-            .chain(&self.error)
-            .map(|(select, _)| select);
-        let around = self.wrap.iter().chain(&self.around);
-        let around = around.map(|(select, _)| select);
-        after.chain(around).any(|select| match select {
-            Select::All => true,
-            Select::Only(only) => only == method,
-        })
+        self.error.iter().any(|(select, _)| select.has(method)) || self.see_result(method)
+    }
+
+    /// Tells whether a hook runs when a method has succeeded.
+    fn see_result(&self, method: &Method) -> bool {
+        let mut around = self.wrap.iter().chain(&self.around);
+        self.after.iter().any(|(select, _)| select.has(method))
+            || around.any(|(select, _)| select.has(method))
     }
 }
 

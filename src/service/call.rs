@@ -9,9 +9,11 @@ use serde_json::{Map, Value};
 use super::typed::{ServiceType, TypedHandle};
 use super::{Id, Method, Params};
 use crate::app::{App, ByHand};
+use crate::channels::is_truthy;
 use crate::error::Result;
-use crate::event::{Listener, Scope};
+use crate::event::{Json, Listener, Scope};
 use crate::hooks::Http;
+use crate::json;
 
 /// One invocation of a service method.
 #[derive(Clone, Debug)]
@@ -41,6 +43,86 @@ pub struct Reply {
     pub dispatch: Option<Value>,
     /// What hooks want of an HTTP response.
     pub http: Http,
+}
+
+/// What a call answers to a client, whose transport takes it as it is.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) result: Outcome,
+    pub(crate) dispatch: Option<Value>,
+    pub(crate) http: Http,
+}
+
+/// What a method answered.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Value(Value),
+    /// What no hook looked at.
+    Text(Json),
+}
+
+/// Who is to get what a call answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Code of this process.
+    Process,
+    /// A client, to whom an answer goes as text anyway.
+    Client,
+}
+
+impl Outcome {
+    pub(crate) fn into_value(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Text(json) => json.value().clone(),
+        }
+    }
+
+    /// Lends the JSON text.
+    pub(crate) fn written<T>(&self, take: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            Self::Value(value) => json::written(value, take),
+            Self::Text(json) => take(json.as_bytes()),
+        }
+    }
+
+    /// Tells whether JavaScript takes it for true.
+    pub(crate) fn is_truthy(&self) -> bool {
+        match self {
+            Self::Value(value) => is_truthy(value),
+            Self::Text(json) if matches!(**json.as_bytes(), [b'{' | b'[', ..]) => true,
+            Self::Text(json) => is_truthy(json.value()),
+        }
+    }
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self::Value(Value::Null)
+    }
+}
+
+impl Answer {
+    /// Returns what clients get over HTTP: the `dispatch`, if there is one (feathers.md §1.2).
+    pub(crate) fn into_body(self) -> Outcome {
+        self.dispatch.map_or(self.result, Outcome::Value)
+    }
+
+    /// Returns what clients get over a socket: a falsy `dispatch` gives way to the result (feathers.md §2.2).
+    pub(crate) fn into_message(self) -> Outcome {
+        let dispatch = self.dispatch.filter(is_truthy);
+        dispatch.map_or(self.result, Outcome::Value)
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self {
+            result: answer.result.into_value(),
+            dispatch: answer.dispatch,
+            http: answer.http,
+        }
+    }
 }
 
 impl Call {

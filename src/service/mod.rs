@@ -13,13 +13,14 @@ mod registration;
 mod routes;
 pub mod typed;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+pub(crate) use call::{Answer, Asker, Outcome};
 pub use call::{Call, PendingCall, Reply, ServiceHandle};
 pub use id::Id;
 pub use method::Method;
@@ -30,6 +31,7 @@ pub(crate) use routes::{Entry, Route, Routes, stripped};
 
 use crate::app::AppHandle;
 use crate::error::{Error, Result};
+use crate::event::Json;
 
 /// Answers the calls of one path: a Feathers service.
 ///
@@ -67,6 +69,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// The names of the service's custom events; a [`Registration`] can replace them.
     const EVENTS: &'static [&'static str] = &[];
+
+    /// The methods that [`answer_text`](Service::answer_text) answers; none by default.
+    const TEXT_METHODS: &'static [&'static str] = &[];
 
     /// Called once when the app is built, with a handle for services that emit events of their own.
     fn setup(&self, app: &AppHandle, path: &str) {
@@ -133,12 +138,50 @@ pub trait Service: Send + Sync + 'static {
         let _ = (data, params);
         not_supported(method)
     }
+
+    /// Answers a call of one of the [`TEXT_METHODS`](Service::TEXT_METHODS) in JSON text.
+    ///
+    /// It is asked in place of `find`, `create` and so on when a client calls and no hook looks at the result: there is no
+    /// around and no after hook for the method, and nothing is [redacted](Registration::redact). A service whose records are
+    /// text or Rust types already saves the way over JSON values by it: the text goes into the answer, and for a method
+    /// with an event to the clients and the other nodes, as it is. A [`TypedService`](typed::TypedService) has this by itself.
+    ///
+    /// ```
+    /// use serde_json::{Value, json};
+    /// use wingbeat::event::Json;
+    /// use wingbeat::service::TextCall;
+    /// use wingbeat::{Params, Service, error::Result};
+    ///
+    /// struct Countries(Json);
+    ///
+    /// impl Service for Countries {
+    ///     const METHODS: &'static [&'static str] = &["find"];
+    ///     const TEXT_METHODS: &'static [&'static str] = &["find"];
+    ///
+    ///     async fn find(&self, _params: &Params) -> Result<Value> {
+    ///         Ok(self.0.value().clone())
+    ///     }
+    ///
+    ///     async fn answer_text(&self, _call: TextCall, _params: &Params) -> Result<Json> {
+    ///         Ok(self.0.clone())
+    ///     }
+    /// }
+    /// ```
+    fn answer_text(
+        &self,
+        call: TextCall,
+        params: &Params,
+    ) -> impl Future<Output = Result<Json>> + Send {
+        let _ = params;
+        not_supported(call.method.as_str())
+    }
 }
 
 /// Lets one service stand under several paths, or be reached besides its path.
 impl<S: Service> Service for Arc<S> {
     const METHODS: &'static [&'static str] = S::METHODS;
     const EVENTS: &'static [&'static str] = S::EVENTS;
+    const TEXT_METHODS: &'static [&'static str] = S::TEXT_METHODS;
 
     fn setup(&self, app: &AppHandle, path: &str) {
         (**self).setup(app, path);
@@ -190,10 +233,18 @@ impl<S: Service> Service for Arc<S> {
     ) -> impl Future<Output = Result<Value>> + Send {
         (**self).custom(method, data, params)
     }
+
+    fn answer_text(
+        &self,
+        call: TextCall,
+        params: &Params,
+    ) -> impl Future<Output = Result<Json>> + Send {
+        (**self).answer_text(call, params)
+    }
 }
 
 fn not_supported<T: Send>(method: &str) -> impl Future<Output = Result<T>> + Send + use<T> {
-    std::future::ready(Err(unsupported(method)))
+    ready(Err(unsupported(method)))
 }
 
 /// The error of a method that a service does not offer (feathers.md §1.1).
@@ -213,10 +264,25 @@ pub(crate) fn replaces_many() -> Error {
     Error::bad_request("You can not replace multiple instances. Did you mean 'patch'?")
 }
 
+/// A call that is answered in text.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TextCall {
+    /// The method, one of the service's [`TEXT_METHODS`](Service::TEXT_METHODS).
+    pub method: Method,
+    /// The record, for `get`, `update`, `patch` and `remove`; a `get` has one.
+    pub id: Option<Id>,
+    /// The data, for `create`, `update`, `patch` and custom methods.
+    pub data: Value,
+}
+
 /// A service behind a pointer: one function that hands a call to the method it names.
 pub(crate) trait AnyService: Send + Sync {
     fn setup(&self, app: &AppHandle, path: &str);
     fn invoke<'a>(&'a self, call: Invocation<'a>) -> BoxFuture<'a, Result<Value>>;
+    /// Tells whether [`text`](AnyService::text) answers a method.
+    fn has_text(&self, method: &str) -> bool;
+    fn text<'a>(&'a self, call: Invocation<'a>) -> BoxFuture<'a, Result<Json>>;
 }
 
 /// What a method is given.
@@ -243,10 +309,7 @@ impl<S: Service> AnyService for S {
             Method::Find => self.find(params).boxed(),
             Method::Get => match id {
                 Some(id) => self.get(id, params).boxed(),
-                None => {
-                    std::future::ready(Err(Error::bad_request("id for 'get' can not be undefined")))
-                        .boxed()
-                }
+                None => ready(Err(get_without_id())).boxed(),
             },
             Method::Create => self.create(data, params).boxed(),
             Method::Update => self.update(id, data, params).boxed(),
@@ -255,4 +318,27 @@ impl<S: Service> AnyService for S {
             Method::Custom(name) => self.custom(name, data, params).boxed(),
         }
     }
+
+    fn has_text(&self, method: &str) -> bool {
+        S::TEXT_METHODS.contains(&method)
+    }
+
+    fn text<'a>(&'a self, call: Invocation<'a>) -> BoxFuture<'a, Result<Json>> {
+        let Invocation {
+            method,
+            id,
+            data,
+            params,
+        } = call;
+        if *method == Method::Get && id.is_none() {
+            return ready(Err(get_without_id())).boxed();
+        }
+        let method = method.clone();
+        self.answer_text(TextCall { method, id, data }, params)
+            .boxed()
+    }
+}
+
+fn get_without_id() -> Error {
+    Error::bad_request("id for 'get' can not be undefined")
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -10,10 +11,11 @@ use serde_json::{Map, Value};
 
 use super::options::{MemoryOptions, Multi};
 use crate::error::{Error, Result};
+use crate::event::Json;
 use crate::json::properties::Properties;
 use crate::json::shape::{self, Misfit};
-use crate::service::query::{Paginate, Query, QueryOptions, Select};
-use crate::service::{Id, Method, Params, Service, replaces_many};
+use crate::service::query::{Paginate, Query, QueryOptions, Select, Window};
+use crate::service::{Id, Method, Params, Service, TextCall, replaces_many, unsupported};
 
 /// A service that keeps its records in the process, as `@feathersjs/memory` does.
 ///
@@ -51,10 +53,17 @@ pub struct Memory<T = Value> {
 
 type Shape = fn(Value) -> Result<Value>;
 
+/// A record, and its JSON text once a client has read it.
+#[derive(Debug)]
+struct Record {
+    value: Value,
+    text: OnceLock<Json>,
+}
+
 /// The records in the order in which JavaScript lists the properties of an object: it is that of `find` (feathers.md §6.3).
 struct State {
     next_id: u64,
-    records: Properties<Value>,
+    records: Properties<Record>,
 }
 
 impl Memory<Value> {
@@ -160,16 +169,15 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         Ok(record)
     }
 
-    fn insert(&self, state: &mut State, mut record: Map<String, Value>) -> Value {
+    fn insert<'a>(&self, state: &'a mut State, mut record: Map<String, Value>) -> &'a Record {
         let given = record.get(&self.options.id).filter(|id| is_given(id));
         let id = given.cloned().unwrap_or_else(|| {
             state.next_id += 1;
             (state.next_id - 1).into()
         });
         record.insert(self.options.id.clone(), id.clone());
-        let record = Value::Object(record);
-        state.records.insert(key(&id), record.clone());
-        record
+        let record = Record::from(Value::Object(record));
+        state.records.insert(key(&id), record)
     }
 
     fn query(&self, params: &Params) -> Result<Query> {
@@ -182,18 +190,32 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         })
     }
 
-    fn matching<'a>(&self, state: &'a State, query: &Query) -> Vec<&'a Value> {
+    fn matching<'a>(&self, state: &'a State, query: &Query) -> Vec<&'a Record> {
         let records = state.records.values();
         records
-            .filter(|record| self.matches(query, record))
+            .filter(|record| self.matches(query, &record.value))
             .collect()
     }
 
+    /// Hands the records of a page to `answer`, with how many there are on all pages.
+    fn page<A>(
+        &self,
+        query: &Query,
+        params: &Params,
+        answer: impl FnOnce(Window, usize, &[&Record]) -> A,
+    ) -> A {
+        let state = self.state.read();
+        let mut found = self.matching(&state, query);
+        found.sort_by(|one, other| query.compare(&one.value, &other.value));
+        let window = query.window(self.options.pages(params).as_ref());
+        answer(window, found.len(), &found[window.range(found.len())])
+    }
+
     /// Finds the record of an id, if it matches the query.
-    fn lookup<'a>(&self, state: &'a State, id: &Id, query: &Query) -> Result<&'a Value> {
+    fn lookup<'a>(&self, state: &'a State, id: &Id, query: &Query) -> Result<&'a Record> {
         let found = state.records.get(&key(&id.to_json()));
         found
-            .filter(|record| self.matches(query, record))
+            .filter(|record| self.matches(query, &record.value))
             .ok_or_else(|| Error::not_found(format!("No record found for id '{id}'")))
     }
 
@@ -239,27 +261,28 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
     fn store(&self, state: &mut State, record: &Value) {
         state
             .records
-            .insert(key(&self.id_of(record)), record.clone());
+            .insert(key(&self.id_of(record)), record.clone().into());
     }
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
+    const TEXT_METHODS: &'static [&'static str] = &["find", "get", "create"];
+
     async fn find(&self, params: &Params) -> Result<Value> {
         let query = self.query(params)?;
-        let state = self.state.read();
-        let mut found = self.matching(&state, &query);
-        found.sort_by(|one, other| query.compare(one, other));
-        let window = query.window(self.options.pages(params).as_ref());
-        let cut = found[window.range(found.len())].iter();
-        let data = cut.map(|record| self.answer(query.select.as_ref(), record));
-        Ok(window.answer(found.len(), data.collect()))
+        let select = query.select.as_ref();
+        Ok(self.page(&query, params, |window, total, records| {
+            let records = records.iter();
+            let data = records.map(|record| self.answer(select, &record.value));
+            window.answer(total, data.collect())
+        }))
     }
 
     async fn get(&self, id: Id, params: &Params) -> Result<Value> {
         let query = self.query(params)?;
         let state = self.state.read();
         let record = self.lookup(&state, &id, &query)?;
-        Ok(self.answer(query.select.as_ref(), record))
+        Ok(self.answer(query.select.as_ref(), &record.value))
     }
 
     /// Of the query only `$select` counts.
@@ -268,8 +291,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let select = select.flatten();
         let Value::Array(elements) = data else {
             let record = self.read(data)?;
-            let created = self.insert(&mut self.state.write(), record);
-            return Ok(self.answer_of(select.as_ref(), created));
+            let mut state = self.state.write();
+            let created = self.insert(&mut state, record);
+            return Ok(self.answer(select.as_ref(), &created.value));
         };
         self.options.require_multi(&Method::Create, params)?;
         let records = elements
@@ -279,7 +303,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let mut state = self.state.write();
         let created = records
             .into_iter()
-            .map(|record| self.answer_of(select.as_ref(), self.insert(&mut state, record)));
+            .map(|record| self.answer(select.as_ref(), &self.insert(&mut state, record).value));
         Ok(created.collect())
     }
 
@@ -287,7 +311,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let query = self.query(params)?;
         let id = id.filter(|_| !data.is_array()).ok_or_else(replaces_many)?;
         let mut state = self.state.write();
-        let replaced = self.replaced(self.lookup(&state, &id, &query)?, data)?;
+        let replaced = self.replaced(&self.lookup(&state, &id, &query)?.value, data)?;
         self.store(&mut state, &replaced);
         Ok(self.answer_of(query.select.as_ref(), replaced))
     }
@@ -299,14 +323,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         };
         let mut state = self.state.write();
         if let Some(id) = id {
-            let merged = self.merged(self.lookup(&state, &id, &query)?, &data)?;
+            let merged = self.merged(&self.lookup(&state, &id, &query)?.value, &data)?;
             self.store(&mut state, &merged);
             return Ok(self.answer_of(query.select.as_ref(), merged));
         }
         self.options.require_multi(&Method::Patch, params)?;
         let matching = self.matching(&state, &query).into_iter();
         // All or none: a record that is no `T` any more fails the call before one is written.
-        let merged = matching.map(|record| self.merged(record, &data));
+        let merged = matching.map(|record| self.merged(&record.value, &data));
         let merged = merged.collect::<Result<Vec<_>>>()?;
         merged
             .iter()
@@ -318,16 +342,70 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let query = self.query(params)?;
         let mut state = self.state.write();
         if let Some(id) = id {
-            let record = self.lookup(&state, &id, &query)?.clone();
+            let record = self.lookup(&state, &id, &query)?.value.clone();
             state.records.remove(&key(&id.to_json()));
             return Ok(self.answer_of(query.select.as_ref(), record));
         }
         self.options.require_multi(&Method::Remove, params)?;
-        let removed: Vec<Value> = self.matching(&state, &query).into_iter().cloned().collect();
+        let matching = self.matching(&state, &query).into_iter();
+        let removed: Vec<Value> = matching.map(|record| record.value.clone()).collect();
         for record in &removed {
             state.records.remove(&key(&self.id_of(record)));
         }
         Ok(self.answers(&query, removed))
+    }
+
+    async fn answer_text(&self, call: TextCall, params: &Params) -> Result<Json> {
+        match (call.method, call.id) {
+            (Method::Find, _) => self.found_text(params).await,
+            (Method::Get, Some(id)) => self.got_text(id, params).await,
+            (Method::Create, _) => self.created_text(call.data, params).await,
+            (method, _) => Err(unsupported(method.as_str())),
+        }
+    }
+}
+
+/// The same answers in text.
+impl<T: Serialize + DeserializeOwned + 'static> Memory<T> {
+    async fn found_text(&self, params: &Params) -> Result<Json> {
+        let query = self.query(params)?;
+        if query.select.is_some() {
+            return self.find(params).await.map(Json::from);
+        }
+        Ok(self.page(&query, params, |window, total, records| {
+            let texts = records.iter().map(|record| &**record.text().as_bytes());
+            window.answer_text(total, texts)
+        }))
+    }
+
+    async fn got_text(&self, id: Id, params: &Params) -> Result<Json> {
+        let query = self.query(params)?;
+        if query.select.is_some() {
+            return self.get(id, params).await.map(Json::from);
+        }
+        let state = self.state.read();
+        Ok(self.lookup(&state, &id, &query)?.text().clone())
+    }
+
+    async fn created_text(&self, data: Value, params: &Params) -> Result<Json> {
+        if data.is_array() || params.query.contains_key("$select") {
+            return self.create(data, params).await.map(Json::from);
+        }
+        let record = self.read(data)?;
+        Ok(self.insert(&mut self.state.write(), record).text().clone())
+    }
+}
+
+impl Record {
+    fn text(&self) -> &Json {
+        self.text.get_or_init(|| Json::from(&self.value))
+    }
+}
+
+impl From<Value> for Record {
+    fn from(value: Value) -> Self {
+        let text = OnceLock::new();
+        Self { value, text }
     }
 }
 

@@ -42,6 +42,9 @@ use crate::json::properties::Properties;
 /// ```
 #[must_use]
 pub fn parse(query: &str) -> Map<String, Value> {
+    if query.is_empty() {
+        return Map::new();
+    }
     let limits = Limits {
         depth: QUERY_DEPTH,
         is_strict: false,

@@ -36,6 +36,7 @@ mod support;
 mod sync;
 #[cfg(feature = "testing")]
 mod testing;
+mod texts;
 mod tracing;
 mod typed;
 mod websocket;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::found::{Found, Page};
+use crate::event::Json;
 
 /// How `find` is cut into pages of `{ total, limit, skip, data }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,6 +105,26 @@ impl Window {
         page.insert("skip".to_owned(), self.skip.into());
         page.insert("data".to_owned(), data.into());
         page.into()
+    }
+
+    /// Makes the answer of `find` from the JSON text of the records within the range.
+    pub(crate) fn answer_text<'a>(
+        &self,
+        total: usize,
+        records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Json {
+        let empty = self.answer(total, Vec::new()).to_string();
+        // The records are the last thing in it.
+        let (head, tail) = empty.split_at(empty.rfind(']').unwrap_or(empty.len()));
+        let length: usize = records.clone().map(|record| record.len() + 1).sum();
+        let mut text = Vec::with_capacity(empty.len() + length);
+        text.extend_from_slice(head.as_bytes());
+        for (at, record) in records.enumerate() {
+            text.extend_from_slice(if at > 0 { b"," } else { b"" });
+            text.extend_from_slice(record);
+        }
+        text.extend_from_slice(tail.as_bytes());
+        Json::from_valid_text(text.into())
     }
 
     /// Makes the answer of `find` with its type; otherwise as [`answer`](Self::answer), but for a `$limit` that is no number,

@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::{MethodType, ServiceType};
 use crate::app::AppHandle;
 use crate::error::Result;
+use crate::event::Json;
 use crate::json::shape::{self, Misfit};
 use crate::service::query::Found;
 use crate::service::{
-    Id, Method, Params, Service, not_multiple, not_supported, replaces_many, unsupported,
+    Id, Method, Params, Service, TextCall, not_multiple, not_supported, replaces_many, unsupported,
 };
 
 /// Answers the calls of one path, with types in place of JSON; [`Typed`] makes a [`Service`] of it.
@@ -305,7 +306,7 @@ impl CustomCall {
         M: MethodType<S>,
         F: Future<Output = Result<M::Result>>,
     {
-        written(&answer(read(self.data)?).await?)
+        Written::of(&answer(read(self.data)?).await?)
     }
 
     /// Refuses a method that the service does not know.
@@ -320,43 +321,46 @@ impl CustomCall {
 impl<S: TypedService> Service for Typed<S> {
     const METHODS: &'static [&'static str] = S::METHODS;
     const EVENTS: &'static [&'static str] = S::EVENTS;
+    const TEXT_METHODS: &'static [&'static str] = &Method::STANDARD;
 
     fn setup(&self, app: &AppHandle, path: &str) {
         self.0.setup(app, path);
     }
 
     async fn find(&self, params: &Params) -> Result<Value> {
-        written(&self.0.find(params).await?)
+        self.found(params).await
     }
 
     async fn get(&self, id: Id, params: &Params) -> Result<Value> {
-        written(&self.0.get(id, params).await?)
+        self.got(id, params).await
     }
 
     async fn create(&self, data: Value, params: &Params) -> Result<Value> {
-        if data.is_array() {
-            written(&self.0.create_many(read(data)?, params).await?)
-        } else {
-            written(&self.0.create(read(data)?, params).await?)
-        }
+        self.created(data, params).await
     }
 
     async fn update(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
-        let id = id.filter(|_| !data.is_array()).ok_or_else(replaces_many)?;
-        written(&self.0.update(id, read(data)?, params).await?)
+        self.updated(id, data, params).await
     }
 
     async fn patch(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
-        match id {
-            Some(id) => written(&self.0.patch(id, read(data)?, params).await?),
-            None => written(&self.0.patch_many(read(data)?, params).await?),
-        }
+        self.patched(id, data, params).await
     }
 
     async fn remove(&self, id: Option<Id>, params: &Params) -> Result<Value> {
-        match id {
-            Some(id) => written(&self.0.remove(id, params).await?),
-            None => written(&self.0.remove_many(params).await?),
+        self.removed(id, params).await
+    }
+
+    async fn answer_text(&self, call: TextCall, params: &Params) -> Result<Json> {
+        let TextCall { method, id, data } = call;
+        match (method, id) {
+            (Method::Find, _) => self.found(params).await,
+            (Method::Get, Some(id)) => self.got(id, params).await,
+            (Method::Create, _) => self.created(data, params).await,
+            (Method::Update, id) => self.updated(id, data, params).await,
+            (Method::Patch, id) => self.patched(id, data, params).await,
+            (Method::Remove, id) => self.removed(id, params).await,
+            (method, _) => Err(unsupported(method.as_str())),
         }
     }
 
@@ -371,6 +375,56 @@ fn read<T: DeserializeOwned>(data: Value) -> Result<T> {
     shape::read(data).map_err(Misfit::into_bad_request)
 }
 
-fn written(result: &impl Serialize) -> Result<Value> {
-    Ok(serde_json::to_value(result)?)
+/// What a result is written as.
+trait Written: Sized {
+    fn of(result: &impl Serialize) -> Result<Self>;
+}
+
+impl Written for Value {
+    fn of(result: &impl Serialize) -> Result<Self> {
+        Ok(serde_json::to_value(result)?)
+    }
+}
+
+impl Written for Json {
+    fn of(result: &impl Serialize) -> Result<Self> {
+        Self::of(result)
+    }
+}
+
+impl<S: TypedService> Typed<S> {
+    async fn found<W: Written>(&self, params: &Params) -> Result<W> {
+        W::of(&self.0.find(params).await?)
+    }
+
+    async fn got<W: Written>(&self, id: Id, params: &Params) -> Result<W> {
+        W::of(&self.0.get(id, params).await?)
+    }
+
+    async fn created<W: Written>(&self, data: Value, params: &Params) -> Result<W> {
+        if data.is_array() {
+            W::of(&self.0.create_many(read(data)?, params).await?)
+        } else {
+            W::of(&self.0.create(read(data)?, params).await?)
+        }
+    }
+
+    async fn updated<W: Written>(&self, id: Option<Id>, data: Value, params: &Params) -> Result<W> {
+        let id = id.filter(|_| !data.is_array()).ok_or_else(replaces_many)?;
+        W::of(&self.0.update(id, read(data)?, params).await?)
+    }
+
+    async fn patched<W: Written>(&self, id: Option<Id>, data: Value, params: &Params) -> Result<W> {
+        match id {
+            Some(id) => W::of(&self.0.patch(id, read(data)?, params).await?),
+            None => W::of(&self.0.patch_many(read(data)?, params).await?),
+        }
+    }
+
+    async fn removed<W: Written>(&self, id: Option<Id>, params: &Params) -> Result<W> {
+        match id {
+            Some(id) => W::of(&self.0.remove(id, params).await?),
+            None => W::of(&self.0.remove_many(params).await?),
+        }
+    }
 }

@@ -114,6 +114,7 @@ async fn queries_find_what_the_real_adapter_finds() {
             ..Overrides::default()
         });
         let mut answer = store.find(&params).await;
+        assert_same(&store.found_text(&params).await, &answer);
         if query.get("$select").is_none() {
             answer = answer.map(ids);
         }
@@ -124,16 +125,45 @@ async fn queries_find_what_the_real_adapter_finds() {
 #[tokio::test]
 async fn calls_are_answered_as_the_real_adapter_does() {
     for (options, calls) in golden().sessions {
-        let mut store = Memory::new()
-            .multi(multi(&options["multi"]))
-            .start_id(options["startId"].as_u64().unwrap_or(0));
-        if let Some(id) = options["id"].as_str() {
-            store = store.id_property(id);
-        }
+        let [store, texts] = [&options; 2].map(store_with);
         for (method, inputs, outcome) in calls {
             let answer = call(&store, &method, &inputs).await;
             outcome.assert_is(&answer, &format!("{method} {}", json!(inputs)));
+            assert_same(&text_call(&texts, &method, &inputs).await, &answer);
         }
+    }
+}
+
+fn store_with(options: &Value) -> Memory {
+    let store = Memory::new()
+        .multi(multi(&options["multi"]))
+        .start_id(options["startId"].as_u64().unwrap_or(0));
+    match options["id"].as_str() {
+        Some(id) => store.id_property(id),
+        None => store,
+    }
+}
+
+/// A text is that of the value, to the last byte.
+fn assert_same(text: &Result<Json>, value: &Result<Value>) {
+    let shown = |error: &Error| format!("{error:?}");
+    let text = text.as_ref().map(|text| format!("{text:?}"));
+    let value = value.as_ref().map(Value::to_string);
+    assert_eq!(text.map_err(shown), value.map_err(shown));
+}
+
+/// Makes a call for a client that takes text, if the store has it.
+async fn text_call(store: &Memory, method: &str, inputs: &[Value]) -> Result<Json> {
+    let params = |at: usize| with_query(inputs.get(at).unwrap_or(&Value::Null));
+    match method {
+        "find" => store.found_text(&params(0)).await,
+        "get" => {
+            store
+                .got_text(Id::from_json(inputs[0].clone())?.unwrap(), &params(1))
+                .await
+        }
+        "create" => store.created_text(inputs[0].clone(), &params(1)).await,
+        _ => call(store, method, inputs).await.map(Json::from),
     }
 }
 

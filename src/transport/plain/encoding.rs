@@ -9,6 +9,7 @@ use crate::connections::{CloseReason, WireFormat};
 use crate::error::{Error, Result};
 use crate::event::{Event, Json};
 use crate::json;
+use crate::service::Outcome;
 use crate::transport::websocket::{Closing, TextFrame};
 
 /// The encoding of one client.
@@ -73,6 +74,24 @@ impl Encoding {
         value.ok_or_else(|| CloseReason::Protocol.into())
     }
 
+    /// Writes `[id, null, result]` as a finished frame.
+    pub(super) fn write_result(self, id: u64, result: Outcome) -> Bytes {
+        match (self, result) {
+            (Self::Json, Outcome::Text(json)) => {
+                let text = json.as_bytes();
+                let mut frame = TextFrame::with_capacity(text.len() + ROOM);
+                frame.push(format!("[{id},null,").as_bytes());
+                frame.push(text);
+                frame.push(b"]");
+                frame.finish()
+            }
+            (_, result) => {
+                let message = vec![id.into(), Value::Null, result.into_value()];
+                self.write(&message.into())
+            }
+        }
+    }
+
     /// Writes a message as a finished frame.
     pub(super) fn write(self, message: &Value) -> Bytes {
         match self {
@@ -111,8 +130,8 @@ impl WireFormat for Events {
 
 /// RFC 6455 §7.4.1: a kind of data that can not be accepted.
 const WRONG_KIND: u16 = 1003;
-/// Room for brackets, quotes and what has to be escaped in a name.
-const ROOM: usize = 16;
+/// Room for an id, or for brackets, quotes and what has to be escaped in a name.
+const ROOM: usize = 32;
 const ANSWER: usize = 256;
 
 #[cfg(test)]

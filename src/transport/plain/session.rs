@@ -1,15 +1,14 @@
 //! One client of a plain websocket.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tungstenite::Message;
 
 use super::encoding::Encoding;
 use crate::app::App;
-use crate::channels::is_truthy;
 use crate::connections::CloseReason;
 use crate::error::{Error, Result};
-use crate::service::{Call, Reply, Route};
+use crate::service::{Answer, Call, Route};
 use crate::transport::caller::Caller;
 use crate::transport::websocket::{Closing, Heartbeat, Party};
 use crate::transport::{Handshake, arguments};
@@ -120,20 +119,13 @@ async fn invoke(app: App, to: (CallId, Encoding), (route, call): (Route, Call)) 
     answer(&app, to, outcome)
 }
 
-/// Writes `[id, null, result]` or `[id, error]`; a falsy `dispatch` gives way to the result (feathers.md §2.2).
-fn answer(app: &App, (id, encoding): (CallId, Encoding), outcome: Result<Reply>) -> Option<Bytes> {
-    let id = Value::from(id?);
-    let message = match outcome {
-        Ok(Reply {
-            result, dispatch, ..
-        }) => vec![
-            id,
-            Value::Null,
-            dispatch.filter(is_truthy).unwrap_or(result),
-        ],
-        Err(error) => vec![id, error_json(app, &error)],
-    };
-    Some(encoding.write(&Value::Array(message)))
+/// Writes `[id, null, result]` or `[id, error]`.
+fn answer(app: &App, (id, encoding): (CallId, Encoding), outcome: Result<Answer>) -> Option<Bytes> {
+    let id = id?;
+    Some(match outcome {
+        Ok(answer) => encoding.write_result(id, answer.into_message()),
+        Err(error) => encoding.write(&json!([id, error_json(app, &error)])),
+    })
 }
 
 fn error_json(app: &App, error: &Error) -> Value {

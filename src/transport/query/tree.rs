@@ -215,7 +215,9 @@ impl Table {
         let index = number(&key);
         match self.properties.get_mut(&key) {
             Some(own) => own.merge(value, limit),
-            None => self.properties.insert(key, value),
+            None => {
+                self.properties.insert(key, value);
+            }
         }
         if self.overflow.is_none() {
             self.overflow = source_overflow.map(|least| self.max_index(least));

@@ -5,22 +5,21 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use serde_json::Value;
 
-use crate::channels::is_truthy;
 use crate::error::Error;
 use crate::json;
-use crate::service::{Method, Reply};
+use crate::service::{Answer, Method, Outcome};
 
 /// Renders what a call answers (§1.2).
-pub(super) fn reply(method: &Method, reply: Reply) -> Response {
-    let body = reply.dispatch.unwrap_or(reply.result);
-    let mut headers = reply.http.headers;
-    if let Some(location) = reply.http.location {
+pub(super) fn reply(method: &Method, mut answer: Answer) -> Response {
+    let http = std::mem::take(&mut answer.http);
+    let body = answer.into_body();
+    let mut headers = http.headers;
+    if let Some(location) = http.location {
         insert_location(&mut headers, &location);
     }
     let derived = || derived_status(method, headers.contains_key(header::LOCATION), &body);
-    let status = reply.http.status.unwrap_or_else(derived);
+    let status = http.status.unwrap_or_else(derived);
     respond(status, headers, &body)
 }
 
@@ -28,23 +27,26 @@ pub(super) fn reply(method: &Method, reply: Reply) -> Response {
 pub(super) fn error(error: &Error, compat: bool) -> Response {
     let public = error.public(compat);
     let status = StatusCode::from_u16(public.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    respond(status, HeaderMap::new(), &public.to_json())
+    respond(status, HeaderMap::new(), &Outcome::Value(public.to_json()))
 }
 
-fn derived_status(method: &Method, has_location: bool, body: &Value) -> StatusCode {
+fn derived_status(method: &Method, has_location: bool, body: &Outcome) -> StatusCode {
     match method {
         _ if has_location => StatusCode::SEE_OTHER,
-        _ if !is_truthy(body) => StatusCode::NO_CONTENT,
+        _ if !body.is_truthy() => StatusCode::NO_CONTENT,
         Method::Create => StatusCode::CREATED,
         _ => StatusCode::OK,
     }
 }
 
-fn respond(status: StatusCode, mut headers: HeaderMap, body: &Value) -> Response {
+fn respond(status: StatusCode, mut headers: HeaderMap, body: &Outcome) -> Response {
     if is_bodiless(status) {
         return (status, headers).into_response();
     }
-    let text = json::written(body, Bytes::copy_from_slice);
+    let text = match body {
+        Outcome::Value(value) => json::written(value, Bytes::copy_from_slice),
+        Outcome::Text(json) => json.as_bytes().clone(),
+    };
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
@@ -94,12 +96,16 @@ const UNSAFE: &AsciiSet = &CONTROLS
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn status(method: impl Into<Method>, body: &Value) -> u16 {
-        derived_status(&method.into(), false, body).as_u16()
+        let method = method.into();
+        let value = derived_status(&method, false, &Outcome::Value(body.clone()));
+        let text = derived_status(&method, false, &Outcome::Text(body.into()));
+        assert_eq!(value, text, "{body}");
+        value.as_u16()
     }
 
     #[test]

@@ -4,13 +4,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::binary;
-use crate::channels::is_truthy;
 use crate::connections::WireFormat;
 use crate::error::Error;
 use crate::event::{Event, Json};
 use crate::json;
 use crate::json::binary::may_be_in;
-use crate::service::Reply;
+use crate::service::{Answer, Outcome};
 use crate::transport::websocket::TextFrame;
 
 /// Writes events as `42["<path> <event>",<payload>]` (feathers.md §3.4).
@@ -59,21 +58,32 @@ fn with_attachments(name: &str, payload: &Json) -> Option<Bytes> {
     Some(frame.finish_with(&parts))
 }
 
-/// Answers a call that succeeded: a falsy `dispatch` gives way to the result (feathers.md §2.2).
-pub(super) fn result(ack: u64, reply: Reply) -> Bytes {
-    let mut result = reply.dispatch.filter(is_truthy).unwrap_or(reply.result);
-    let parts = binary::take_out(&mut result);
+/// Answers a call that succeeded.
+pub(super) fn result(ack: u64, answer: Answer) -> Bytes {
+    let (result, parts) = without_binary(answer.into_message());
     let head = match parts.len() {
         0 => format!("43{ack}[null,"),
         n => format!("46{n}-{ack}[null,"),
     };
-    json::written(&result, |text| {
+    result.written(|text| {
         let mut frame = TextFrame::with_capacity(head.len() + text.len() + 1);
         frame.push(head.as_bytes());
         frame.push(text);
         frame.push(b"]");
         frame.finish_with(&parts)
     })
+}
+
+/// Takes out what leaves as attachments.
+fn without_binary(result: Outcome) -> (Outcome, Vec<Vec<u8>>) {
+    match result {
+        Outcome::Text(text) if !may_be_in(text.as_bytes()) => (Outcome::Text(text), Vec::new()),
+        result => {
+            let mut value = result.into_value();
+            let parts = binary::take_out(&mut value);
+            (Outcome::Value(value), parts)
+        }
+    }
 }
 
 /// Answers a call that failed.
@@ -120,9 +130,9 @@ mod tests {
         std::str::from_utf8(&frame[header..]).unwrap()
     }
 
-    fn reply(result: Value, dispatch: Option<Value>) -> Reply {
-        Reply {
-            result,
+    fn reply(result: Value, dispatch: Option<Value>) -> Answer {
+        Answer {
+            result: Outcome::Value(result),
             dispatch,
             http: Http::default(),
         }
