@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{App, AppHandle};
+use crate::channels::{Audience, Sending};
 use crate::event::{Event, Listener, Origin, Scope};
 use crate::service::ServiceHandle;
 use crate::sync::Gap;
@@ -41,23 +44,47 @@ impl App {
         self.0.sync.taps().add_gap(Arc::new(tap));
     }
 
-    /// Hands an event to this node's listeners and clients.
-    pub(super) fn hear(&self, event: &Event) {
-        let span = trace::fan_out(event).entered();
+    /// Hands events to this node's listeners and clients.
+    async fn hear(&self, batch: Vec<Event>) {
+        let mut sending = Sending::default();
+        for event in batch {
+            let span = trace::fan_out(&event);
+            // Code that hears this event may change who is in the channels of those before.
+            if self.is_listened_to(&event) {
+                sending.go_on().await;
+            }
+            span.in_scope(|| self.notify(&event));
+            let Some(audience) = span.in_scope(|| self.audience(&event)) else {
+                continue;
+            };
+            sending.add(audience, event).await;
+            if !span.is_disabled() {
+                let n_clients = sending.end().instrument(span.clone()).await;
+                span.record("clients", n_clients);
+            }
+        }
+        sending.end().await;
+    }
+
+    /// Tells whether code of the app hears an event.
+    fn is_listened_to(&self, event: &Event) -> bool {
+        let is_foreign = *event.origin() != Origin::Local;
+        self.0.listeners.hear(event.place(), event.name())
+            || is_foreign && self.0.sync.taps().hear_incoming()
+    }
+
+    fn notify(&self, event: &Event) {
         if *event.origin() != Origin::Local {
             self.0.sync.taps().incoming(event);
         }
         self.0.listeners.notify(event);
-        let entry = self
-            .0
-            .routes
-            .at(event.place())
-            .filter(|entry| entry.publishes(event.name()));
-        if let Some(entry) = entry {
-            let publishers = &entry.publishers;
-            let n_clients = publishers.publish(&self.0.publishers, event, &self.0.channels);
-            span.record("clients", n_clients);
-        }
+    }
+
+    fn audience(&self, event: &Event) -> Option<Audience> {
+        let entry = self.0.routes.at(event.place());
+        let entry = entry.filter(|entry| entry.publishes(event.name()))?;
+        let (own, outer) = (&entry.publishers, &self.0.publishers);
+        own.audience(outer, event, &self.0.channels)
     }
 
     /// Starts the task that empties the queue of events; it ends with the app.
@@ -69,7 +96,7 @@ impl App {
         );
         self.tasks().spawn("dispatch", async move {
             tokio::select! {
-                () = dispatch.run(|event| hear(&handle, event)) => {}
+                () = dispatch.run(|batch| hear(&handle, batch)) => {}
                 () = tasks.cancelled() => {}
             }
         });
@@ -118,8 +145,8 @@ fn untyped(listener: impl Fn(&Event) + Send + Sync + 'static) -> Listener {
     })
 }
 
-fn hear(handle: &AppHandle, event: &Event) {
+async fn hear(handle: &AppHandle, batch: Vec<Event>) {
     if let Some(app) = handle.upgrade() {
-        app.hear(event);
+        app.hear(batch).await;
     }
 }

@@ -35,17 +35,17 @@ impl Audience {
     /// Returns the connections in any of the channels, each once.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
-        let mut connections = Vec::new();
-        self.for_each(|_, connection| connections.push(connection.clone()));
-        connections
+        let members = self.members().into_iter();
+        members.map(|(_, connection)| connection).collect()
     }
 
     /// Returns how many connections are in any of the channels.
     #[must_use]
     pub fn len(&self) -> usize {
-        let mut n = 0;
-        self.for_each(|_, _| n += 1);
-        n
+        match self.0.as_slice() {
+            [channel] => channel.len(),
+            _ => self.members().len(),
+        }
     }
 
     /// Tells whether no connection is in any of the channels.
@@ -75,16 +75,28 @@ impl Audience {
         filtered.collect()
     }
 
-    /// Calls `visit` once for every connection, with the first channel that has it; `visit` must not block.
-    pub(super) fn for_each(&self, mut visit: impl FnMut(&Channel, &Connection)) {
+    /// Tells whether both are the same channels with nothing special about them, so that they have the same connections.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let pairs = self.0.iter().zip(&other.0);
+        self.0.len() == other.0.len() && { pairs }.all(|(one, other)| one.is_same(other))
+    }
+
+    pub(super) fn channel(&self, at: usize) -> Option<&Channel> {
+        self.0.get(at)
+    }
+
+    /// Returns every connection once, with the place of the first channel that has it.
+    pub(super) fn members(&self) -> Vec<(usize, Connection)> {
+        let mut members = Vec::new();
         let mut seen = HashSet::new();
-        for channel in &self.0 {
+        for (at, channel) in self.0.iter().enumerate() {
             channel.for_each(|connection| {
                 if self.0.len() == 1 || seen.insert(connection.id()) {
-                    visit(channel, connection);
+                    members.push((at, connection.clone()));
                 }
             });
         }
+        members
     }
 }
 

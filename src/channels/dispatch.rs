@@ -76,17 +76,14 @@ impl Dispatch {
         self.heard(pushed.saturating_sub(Self::LIMIT)).await;
     }
 
-    /// Hands every event to `hear`, in order, for as long as it is polled.
-    pub(crate) async fn run(&self, hear: impl Fn(&Event)) {
+    /// Hands what waits to `hear`, in order, for as long as it is polled.
+    pub(crate) async fn run<F: Future<Output = ()>>(&self, hear: impl Fn(Vec<Event>) -> F) {
         loop {
             self.0.filled.notified().await;
             while let Some(batch) = self.next_batch() {
-                for event in &batch {
-                    hear(event);
-                }
-                self.0
-                    .heard
-                    .send_modify(|heard| *heard += batch.len() as u64);
+                let n = batch.len() as u64;
+                hear(batch).await;
+                self.0.heard.send_modify(|heard| *heard += n);
                 tokio::task::yield_now().await;
             }
         }

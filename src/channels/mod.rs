@@ -7,11 +7,13 @@
 
 mod audience;
 mod dispatch;
+mod fan_out;
 mod publisher;
 mod registry;
 
 pub use audience::Audience;
 pub(crate) use dispatch::Dispatch;
+pub(crate) use fan_out::Sending;
 pub(crate) use publisher::Publishers;
 pub use publisher::{NotSynced, Publication};
 pub(crate) use registry::is_truthy;

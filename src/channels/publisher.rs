@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 
 use super::{Audience, Channels};
-use crate::connections::{Connection, Frames};
-use crate::event::{Event, Json};
+use crate::event::Event;
 
 /// An event as a publisher sees it: the same on every node, its origin included.
 ///
@@ -142,21 +141,22 @@ impl Publishers {
         self.not_synced.load(Ordering::Relaxed)
     }
 
-    /// Sends an event to the connections that its publisher picks: this level's first, then the one of `outer`
-    /// (feathers.md §4.2). Returns how many connections got it.
-    pub(crate) fn publish(&self, outer: &Self, event: &Event, channels: &Channels) -> usize {
-        let level = [self, outer]
-            .into_iter()
-            .find_map(|level| Some((level, level.pick(event.name())?)));
-        let Some((level, publisher)) = level else {
-            return 0;
-        };
+    /// Returns the channels that an event's publisher picks: this level's first, then the one of `outer` (feathers.md §4.2).
+    pub(crate) fn audience(
+        &self,
+        outer: &Self,
+        event: &Event,
+        channels: &Channels,
+    ) -> Option<Audience> {
+        let mut levels = [self, outer].into_iter();
+        let (level, publisher) =
+            levels.find_map(|level| Some((level, level.pick(event.name())?)))?;
         let publication = Publication {
             event,
             not_synced: &level.not_synced,
         };
         let audience = catch_unwind(AssertUnwindSafe(|| publisher(&publication, channels)));
-        audience.map_or_else(|_| level.panicked(event), |audience| send(event, &audience))
+        audience.map_err(|_| level.panicked(event)).ok()
     }
 
     /// Tells whether this level or `outer` has a publisher for an event.
@@ -173,14 +173,13 @@ impl Publishers {
         Some(publisher)
     }
 
-    fn panicked(&self, event: &Event) -> usize {
+    fn panicked(&self, event: &Event) {
         self.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             path = event.path(),
             event = event.name(),
             "a publisher panicked: no client hears the event"
         );
-        0
     }
 }
 
@@ -189,29 +188,4 @@ impl fmt::Debug for Publishers {
         let events = self.by_event.iter().map(|(event, _)| event);
         f.debug_set().entries(events).finish()
     }
-}
-
-/// Sends one event to the connections of its channels: one frame each, with the data of the first channel that has the
-/// connection (feathers.md §4.3).
-fn send(event: &Event, audience: &Audience) -> usize {
-    let mut frames = Frames::new(event);
-    let mut sent = 0;
-    audience.for_each(|channel, connection| {
-        let payload = channel.data().unwrap_or(event.public_data());
-        sent += usize::from(deliver(&mut frames, event, payload, connection));
-    });
-    sent
-}
-
-fn deliver(
-    frames: &mut Frames<'_>,
-    event: &Event,
-    payload: &Json,
-    connection: &Connection,
-) -> bool {
-    let is_too_young = event
-        .happened()
-        .is_some_and(|happened| connection.opened() > happened);
-    let is_meant = !is_too_young && connection.wants(event);
-    is_meant && connection.send(frames.frame(connection.format(), payload))
 }

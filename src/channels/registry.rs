@@ -235,6 +235,12 @@ impl Channel {
         self.data.as_ref()
     }
 
+    /// Tells whether both have the same connections and send the event's own data.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let is_plain = |channel: &Self| channel.data.is_none() && channel.filter.is_none();
+        is_plain(self) && is_plain(other) && self.name == other.name
+    }
+
     /// Calls `visit` for every member while joins and leaves wait; `visit` must not block.
     pub(super) fn for_each(&self, mut visit: impl FnMut(&Connection)) {
         let Some(members) = self.channels.members(&self.name) else {
@@ -288,7 +294,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::connections::{ConnectionInfo, OutboxLimits, WireFormat};
+    use crate::connections::{ConnectionInfo, Headers, OutboxLimits, WireFormat};
     use crate::event::Event;
 
     #[derive(Debug)]
@@ -307,7 +313,7 @@ mod tests {
     fn connection(id: u64) -> Connection {
         let info = ConnectionInfo {
             provider: "plain",
-            headers: Arc::default(),
+            headers: Headers::default(),
             query: Map::new(),
             properties: Map::new(),
             extensions: http::Extensions::new(),

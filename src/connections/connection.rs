@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap};
@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{CloseReason, Outbox, OutboxLimits, WireFormat};
+use super::{CloseReason, Headers, Outbox, OutboxLimits, Piece, WireFormat};
 use crate::event::Event;
 
 /// One client that can be sent to; clones are the same client.
@@ -39,13 +39,13 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     id: u64,
     provider: &'static str,
-    headers: Arc<HeaderMap>,
-    query: Map<String, Value>,
+    headers: Headers,
+    query: Small,
     extensions: Extensions,
     format: &'static dyn WireFormat,
     interest: Option<Interest>,
     opened: Instant,
-    properties: RwLock<Map<String, Value>>,
+    properties: RwLock<Small>,
     outbox: Outbox,
     /// The names of its channels; `None` once it is gone.
     channels: Mutex<Option<HashSet<Arc<str>>>>,
@@ -55,7 +55,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct ConnectionInfo {
     pub(crate) provider: &'static str,
-    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) headers: Headers,
     pub(crate) query: Map<String, Value>,
     pub(crate) properties: Map<String, Value>,
     pub(crate) extensions: Extensions,
@@ -63,6 +63,13 @@ pub(crate) struct ConnectionInfo {
     pub(crate) limits: OutboxLimits,
     /// The events that it asked for; `None` means all.
     pub(crate) interest: Option<Interest>,
+}
+
+/// A map that mostly has nothing in it.
+type Small = Option<Box<Map<String, Value>>>;
+
+fn small(map: Map<String, Value>) -> Small {
+    (!map.is_empty()).then(|| Box::new(map))
 }
 
 /// Events by the place of their service and their name.
@@ -74,12 +81,12 @@ impl Connection {
             id,
             provider: info.provider,
             headers: info.headers,
-            query: info.query,
+            query: small(info.query),
             extensions: info.extensions,
             format: info.format,
             interest: info.interest,
             opened: Instant::now(),
-            properties: RwLock::new(info.properties),
+            properties: RwLock::new(small(info.properties)),
             outbox: Outbox::new(info.limits),
             channels: Mutex::new(Some(HashSet::new())),
         }))
@@ -100,17 +107,18 @@ impl Connection {
     /// Returns the headers of the handshake.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.0.headers
+        self.0.headers.map()
     }
 
     pub(crate) fn shared_headers(&self) -> Arc<HeaderMap> {
-        Arc::clone(&self.0.headers)
+        Arc::clone(self.0.headers.map())
     }
 
     /// Returns the query of the handshake.
     #[must_use]
     pub fn query(&self) -> &Map<String, Value> {
-        &self.0.query
+        static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        self.0.query.as_deref().unwrap_or(&EMPTY)
     }
 
     /// Returns the typed values that the host's own layers added to the request of the handshake, as its user; calls of this
@@ -123,24 +131,29 @@ impl Connection {
     /// Returns a property that the app set.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<Value> {
-        self.0.properties.read().get(name).cloned()
+        self.0.properties.read().as_ref()?.get(name).cloned()
     }
 
     /// Sets a property, as `user`; calls of this connection have it in
     /// [`Params::properties`](crate::service::Params::properties).
     pub fn set_property(&self, name: &str, value: Value) {
-        self.0.properties.write().insert(name.to_owned(), value);
+        let mut properties = self.0.properties.write();
+        let properties = properties.get_or_insert_default();
+        properties.insert(name.to_owned(), value);
     }
 
     /// Takes a property away.
     pub fn remove_property(&self, name: &str) {
-        self.0.properties.write().shift_remove(name);
+        if let Some(properties) = self.0.properties.write().as_mut() {
+            properties.shift_remove(name);
+        }
     }
 
     /// Returns all properties.
     #[must_use]
     pub fn properties(&self) -> Map<String, Value> {
-        self.0.properties.read().clone()
+        let properties = self.0.properties.read();
+        properties.as_deref().cloned().unwrap_or_default()
     }
 
     /// Closes the connection once what waits for it is written. From now on it gets no event, and none of its messages is read;
@@ -165,6 +178,21 @@ impl Connection {
     /// Queues a frame; false when the connection is closed or too slow.
     pub(crate) fn send(&self, frame: Bytes) -> bool {
         self.0.outbox.push(frame)
+    }
+
+    /// Sends a piece at once where that is possible; false as [`send`](Self::send).
+    pub(crate) fn write(&self, piece: &Piece) -> bool {
+        self.0.outbox.write(piece)
+    }
+
+    /// Queues a piece; false as [`send`](Self::send).
+    pub(crate) fn send_piece(&self, piece: Piece) -> bool {
+        self.0.outbox.push_piece(piece)
+    }
+
+    /// Tells whether the client gets every event of its channels.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.0.interest.is_none()
     }
 
     /// Tells whether the client asked for an event, or for all.

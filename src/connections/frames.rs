@@ -1,9 +1,11 @@
 //! Frames, encoded once and shared.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::Piece;
 use crate::event::{Event, Json};
 
 /// How a kind of connection writes events.
@@ -15,31 +17,75 @@ pub(crate) trait WireFormat: fmt::Debug + Send + Sync {
     fn encode(&self, event: &Event, payload: &Json) -> Bytes;
 }
 
-/// The frames of one event: one for each wire format and payload, made when the first connection needs it.
+/// The frames of events that go to the same channels: one piece for each wire format and payload, made when the first connection
+/// needs it.
 #[derive(Debug)]
 pub(crate) struct Frames<'a> {
-    event: &'a Event,
-    made: Vec<(&'static str, Json, Bytes)>,
+    events: &'a [Event],
+    made: Vec<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    format: &'static str,
+    /// Which of the events are in it.
+    range: Range<usize>,
+    /// What takes the place of the events' data.
+    payload: Option<Json>,
+    piece: Piece,
 }
 
 impl<'a> Frames<'a> {
-    pub(crate) fn new(event: &'a Event) -> Self {
+    pub(crate) fn new(events: &'a [Event]) -> Self {
         Self {
-            event,
+            events,
             made: Vec::new(),
         }
     }
 
-    /// Returns the frame for a format and payload.
-    pub(crate) fn frame(&mut self, format: &'static dyn WireFormat, payload: &Json) -> Bytes {
-        let fits =
-            |made: &&(&'static str, Json, Bytes)| made.0 == format.name() && made.1.same(payload);
-        if let Some((_, _, frame)) = self.made.iter().find(fits) {
-            return frame.clone();
-        }
-        let frame = format.encode(self.event, payload);
-        self.made
-            .push((format.name(), payload.clone(), frame.clone()));
-        frame
+    /// Returns the frames of some of the events, with their own data or this one in its place.
+    pub(crate) fn piece(
+        &mut self,
+        format: &'static dyn WireFormat,
+        range: Range<usize>,
+        payload: Option<&Json>,
+    ) -> &Piece {
+        let is_same = |known: &Option<Json>| match (known, payload) {
+            (Some(known), Some(payload)) => known.same(payload),
+            (None, None) => true,
+            _ => false,
+        };
+        let fits = |made: &Made| {
+            made.format == format.name() && made.range == range && is_same(&made.payload)
+        };
+        let at = self.made.iter().position(fits).unwrap_or_else(|| {
+            let piece = self.encoded(format, range.clone(), payload);
+            self.made.push(Made {
+                format: format.name(),
+                range,
+                payload: payload.cloned(),
+                piece,
+            });
+            self.made.len() - 1
+        });
+        &self.made[at].piece
+    }
+
+    fn encoded(
+        &self,
+        format: &dyn WireFormat,
+        range: Range<usize>,
+        payload: Option<&Json>,
+    ) -> Piece {
+        let encode = |event: &Event| format.encode(event, payload.unwrap_or(event.public_data()));
+        let bytes = match &self.events[range.clone()] {
+            [event] => encode(event),
+            events => {
+                let frames: Vec<Bytes> = events.iter().map(encode).collect();
+                frames.concat().into()
+            }
+        };
+        let n_frames = range.len();
+        Piece { bytes, n_frames }
     }
 }

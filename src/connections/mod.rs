@@ -7,12 +7,14 @@
 
 mod connection;
 mod frames;
+mod headers;
 mod outbox;
 mod registry;
 
 pub use connection::Connection;
 pub(crate) use connection::{ConnectionInfo, Interest};
 pub(crate) use frames::{Frames, WireFormat};
+pub(crate) use headers::Headers;
 pub use outbox::{CloseReason, OutboxLimits, SlowPolicy};
-pub(crate) use outbox::{Drained, KEPT_FRAMES, Outbox};
+pub(crate) use outbox::{Drained, Outbox, Piece};
 pub(crate) use registry::Connections;

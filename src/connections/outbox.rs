@@ -1,4 +1,7 @@
-//! The bounded queue of frames that leads to one client.
+//! The bounded queue of frames that leads to one client, and the way past it.
+//!
+//! A websocket of our own server lends its socket to the outbox while it has nothing to write. Who has a frame then writes it at
+//! once, which spares the client's task its wake. What the socket does not take waits, and the task is woken for it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -6,7 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::net::tcp::OwnedWriteHalf;
 
 /// How much may wait for one client.
 ///
@@ -79,10 +83,22 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: VecDeque<Bytes>,
+    /// What the socket did not take of a piece that was begun past the queue. It goes before all else and is never dropped.
+    rest: Option<Bytes>,
+    pieces: VecDeque<Piece>,
+    n_frames: usize,
     bytes: usize,
     dropped: u64,
     closed: Option<CloseReason>,
+    /// The socket, while its writer has nothing left.
+    socket: Option<OwnedWriteHalf>,
+}
+
+/// Frames that are sent together.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Bytes,
+    pub(crate) n_frames: usize,
 }
 
 impl Default for OutboxLimits {
@@ -106,13 +122,42 @@ impl Outbox {
 
     /// Queues a frame; false when the connection is closed, or is closed by this very frame.
     pub(crate) fn push(&self, frame: Bytes) -> bool {
+        self.queue(self.state.lock(), Piece::one(frame))
+    }
+
+    /// Queues a piece, as [`push`](Self::push).
+    pub(crate) fn push_piece(&self, piece: Piece) -> bool {
+        self.queue(self.state.lock(), piece)
+    }
+
+    /// Writes a piece at once if nothing waits and the socket takes it, and queues it otherwise; false as [`push`](Self::push).
+    pub(crate) fn write(&self, piece: &Piece) -> bool {
         let mut state = self.state.lock();
         if state.closed.is_some() {
             return false;
         }
-        let was_empty = state.frames.is_empty();
-        state.bytes += frame.len();
-        state.frames.push_back(frame);
+        let n = state.write(&piece.bytes);
+        if n == piece.bytes.len() {
+            return true;
+        }
+        if n == 0 {
+            return self.queue(state, piece.clone());
+        }
+        state.bytes += piece.bytes.len() - n;
+        state.rest = Some(piece.bytes.slice(n..));
+        drop(state);
+        self.writer.wake();
+        true
+    }
+
+    fn queue(&self, mut state: MutexGuard<'_, State>, piece: Piece) -> bool {
+        if state.closed.is_some() {
+            return false;
+        }
+        let was_empty = state.pieces.is_empty();
+        state.bytes += piece.bytes.len();
+        state.n_frames += piece.n_frames;
+        state.pieces.push_back(piece);
         let fits = self.make_fit(&mut state);
         drop(state);
         if was_empty || !fits {
@@ -138,16 +183,39 @@ impl Outbox {
         cx: &mut Context<'_>,
         frames: &mut Vec<Bytes>,
     ) -> Poll<Drained> {
+        self.poll_drain_or_lend(cx, frames, &mut None)
+    }
+
+    /// Moves everything that waits into `frames`, and the socket back to its owner; lends it while nothing waits.
+    pub(crate) fn poll_drain_or_lend(
+        &self,
+        cx: &mut Context<'_>,
+        frames: &mut Vec<Bytes>,
+        socket: &mut Option<OwnedWriteHalf>,
+    ) -> Poll<Drained> {
         self.writer.register(cx.waker());
         let mut state = self.state.lock();
-        if !state.frames.is_empty() {
-            state.bytes = 0;
-            state.move_frames(frames);
-            return Poll::Ready(Drained::Frames(state.closed));
+        if state.is_empty() && state.closed.is_none() {
+            state.socket = socket.take().or_else(|| state.socket.take());
+            return Poll::Pending;
         }
-        state
-            .closed
-            .map_or(Poll::Pending, |reason| Poll::Ready(Drained::Closed(reason)))
+        *socket = socket.take().or_else(|| state.socket.take());
+        if state.is_empty() {
+            let closed = state.closed.map(Drained::Closed);
+            return closed.map_or(Poll::Pending, Poll::Ready);
+        }
+        state.move_frames(frames);
+        Poll::Ready(Drained::Frames(state.closed))
+    }
+
+    /// Takes the socket back, and into `frames` what was begun with it: for an owner who has frames of its own.
+    pub(crate) fn reclaim(&self, frames: &mut Vec<Bytes>) -> Option<OwnedWriteHalf> {
+        let mut state = self.state.lock();
+        if let Some(rest) = state.rest.take() {
+            state.bytes = state.bytes.saturating_sub(rest.len());
+            frames.insert(0, rest);
+        }
+        state.socket.take()
     }
 
     /// Resolves when the connection is closed, also while frames wait: for a writer whose socket takes nothing.
@@ -170,9 +238,9 @@ impl Outbox {
     /// The newest frame fits whatever its size: the answer to a large `find`, or to the `create` of a large record whose
     /// event waits, is no sign of a slow client.
     fn make_fit(&self, state: &mut State) -> bool {
-        let newest = state.frames.back().map_or(0, Bytes::len);
-        while state.frames.len() > 1
-            && (state.bytes - newest > self.limits.bytes || state.frames.len() > self.limits.frames)
+        let newest = state.pieces.back().map_or(0, |piece| piece.bytes.len());
+        while state.pieces.len() > 1
+            && (state.bytes - newest > self.limits.bytes || state.n_frames > self.limits.frames)
         {
             match self.limits.policy {
                 SlowPolicy::Close => {
@@ -186,130 +254,50 @@ impl Outbox {
     }
 }
 
+impl Piece {
+    /// Makes a piece of one frame.
+    pub(crate) fn one(bytes: Bytes) -> Self {
+        Self { bytes, n_frames: 1 }
+    }
+}
+
 impl State {
-    /// A short queue keeps its memory for the next event; that of a long one goes along.
+    fn is_empty(&self) -> bool {
+        self.rest.is_none() && self.pieces.is_empty()
+    }
+
+    /// Returns how many bytes the socket took; none while something waits. What is wrong with it its owner will see.
+    fn write(&self, bytes: &[u8]) -> usize {
+        let socket = self.socket.as_ref().filter(|_| self.is_empty());
+        socket.map_or(0, |socket| socket.try_write(bytes).unwrap_or(0))
+    }
+
+    /// The memory of the queue goes along: most of the time nothing waits.
     fn move_frames(&mut self, frames: &mut Vec<Bytes>) {
-        if self.frames.capacity() <= KEPT_FRAMES {
-            frames.extend(self.frames.drain(..));
-            return;
-        }
-        let waiting = mem::take(&mut self.frames);
-        if frames.is_empty() {
-            *frames = waiting.into();
-        } else {
-            frames.extend(waiting);
-        }
+        (self.bytes, self.n_frames) = (0, 0);
+        frames.extend(self.rest.take());
+        let pieces = mem::take(&mut self.pieces).into_iter();
+        frames.extend(pieces.map(|piece| piece.bytes));
     }
 
     /// The first reason stays; what waits for a slow client is given up, so that it holds no memory.
     fn close(&mut self, reason: CloseReason) {
         if reason == CloseReason::Slow {
-            self.dropped += self.frames.len() as u64;
-            self.frames = VecDeque::new();
-            self.bytes = 0;
+            self.dropped += self.n_frames as u64;
+            self.pieces = VecDeque::new();
+            (self.bytes, self.n_frames) = (0, 0);
         }
         self.closed.get_or_insert(reason);
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(frame) = self.frames.pop_front() {
-            self.bytes -= frame.len();
-            self.dropped += 1;
+        if let Some(piece) = self.pieces.pop_front() {
+            self.bytes -= piece.bytes.len();
+            self.n_frames -= piece.n_frames;
+            self.dropped += piece.n_frames as u64;
         }
     }
 }
 
-/// Frames for which an idle connection keeps memory.
-pub(crate) const KEPT_FRAMES: usize = 4;
-
 #[cfg(test)]
-mod tests {
-    use futures_util::task::noop_waker_ref;
-
-    use super::*;
-
-    fn outbox(frames: usize, policy: SlowPolicy) -> Outbox {
-        Outbox::new(OutboxLimits {
-            frames,
-            policy,
-            ..OutboxLimits::default()
-        })
-    }
-
-    fn drain(outbox: &Outbox) -> (Poll<Drained>, Vec<Bytes>) {
-        let mut frames = Vec::new();
-        let found = outbox.poll_drain(&mut Context::from_waker(noop_waker_ref()), &mut frames);
-        (found, frames)
-    }
-
-    #[test]
-    fn everything_that_waits_is_drained_at_once_and_in_order() {
-        let outbox = outbox(9, SlowPolicy::Close);
-        assert!(
-            ["a", "b", "c"]
-                .into_iter()
-                .all(|frame| outbox.push(frame.into()))
-        );
-        assert_eq!(
-            drain(&outbox),
-            (
-                Poll::Ready(Drained::Frames(None)),
-                vec!["a".into(), "b".into(), "c".into()]
-            )
-        );
-        assert_eq!(drain(&outbox), (Poll::Pending, vec![]));
-    }
-
-    #[test]
-    fn a_slow_client_is_closed_and_counted() {
-        let outbox = outbox(2, SlowPolicy::Close);
-        assert!(outbox.push("a".into()) && outbox.push("b".into()));
-        assert!(!outbox.push("c".into()) && !outbox.push("d".into()));
-        assert_eq!(
-            drain(&outbox),
-            (Poll::Ready(Drained::Closed(CloseReason::Slow)), vec![])
-        );
-        assert_eq!(outbox.dropped(), 3);
-    }
-
-    #[test]
-    fn drop_oldest_keeps_the_newest_frames() {
-        let outbox = outbox(2, SlowPolicy::DropOldest);
-        assert!(
-            ["a", "b", "c"]
-                .into_iter()
-                .all(|frame| outbox.push(frame.into()))
-        );
-        assert_eq!(drain(&outbox).1, [Bytes::from("b"), Bytes::from("c")]);
-        assert_eq!(outbox.dropped(), 1);
-    }
-
-    #[test]
-    fn the_newest_frame_fits_whatever_its_size() {
-        let outbox = Outbox::new(OutboxLimits {
-            bytes: 5,
-            ..OutboxLimits::default()
-        });
-        assert!(outbox.push("very large".into()));
-        assert_eq!(drain(&outbox).1, ["very large"]);
-        assert!(outbox.push("event".into()) && outbox.push("the answer behind it".into()));
-        assert!(!outbox.push("more".into()));
-    }
-
-    #[test]
-    fn close_lets_what_waits_out_first() {
-        let outbox = outbox(2, SlowPolicy::Close);
-        assert!(outbox.push("last".into()));
-        outbox.close(CloseReason::Restart);
-        outbox.close(CloseReason::Gone);
-        assert!(!outbox.push("too late".into()));
-        assert_eq!(
-            drain(&outbox).0,
-            Poll::Ready(Drained::Frames(Some(CloseReason::Restart)))
-        );
-        assert_eq!(
-            drain(&outbox).0,
-            Poll::Ready(Drained::Closed(CloseReason::Restart))
-        );
-    }
-}
+mod tests;

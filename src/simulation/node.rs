@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::broker::Way;
 use super::plan::What;
-use crate::connections::{ConnectionInfo, Drained, OutboxLimits, WireFormat};
+use crate::connections::{ConnectionInfo, Drained, Headers, OutboxLimits, WireFormat};
 use crate::event::{Event, Json, Origin};
 use crate::service::Registration;
 use crate::stores::Multi;
@@ -162,7 +162,7 @@ impl Node {
         };
         let connection = app.connections().add(ConnectionInfo {
             provider: "simulation",
-            headers: Arc::default(),
+            headers: Headers::default(),
             query: Map::new(),
             properties: Map::new(),
             extensions: http::Extensions::new(),

@@ -44,6 +44,11 @@ impl Taps {
         self.call(&self.incoming, event);
     }
 
+    /// Tells whether anybody sees the events of other nodes.
+    pub(crate) fn hear_incoming(&self) -> bool {
+        !self.incoming.read().is_empty()
+    }
+
     pub(super) fn gap(&self, gap: &Gap) {
         self.call(&self.gaps, gap);
     }

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker_ref;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use crate::app::{App, Config};
@@ -126,15 +127,25 @@ impl Caller {
         }
     }
 
-    /// Moves everything that waits in the outbox into `frames`.
+    /// Moves everything that waits in the outbox into `frames`; lends the outbox the socket while nothing does.
     pub(super) fn poll_frames(
         &self,
         cx: &mut Context<'_>,
         frames: &mut Vec<Bytes>,
+        socket: Option<&mut Option<OwnedWriteHalf>>,
     ) -> Poll<Drained> {
-        self.connection().map_or(Poll::Pending, |connection| {
-            connection.outbox().poll_drain(cx, frames)
-        })
+        let Some(connection) = self.connection() else {
+            return Poll::Pending;
+        };
+        match socket {
+            Some(socket) => connection.outbox().poll_drain_or_lend(cx, frames, socket),
+            None => connection.outbox().poll_drain(cx, frames),
+        }
+    }
+
+    /// Takes a socket back that the outbox has, and into `frames` what was begun with it.
+    pub(super) fn reclaim(&self, frames: &mut Vec<Bytes>) -> Option<OwnedWriteHalf> {
+        self.connection()?.outbox().reclaim(frames)
     }
 
     /// Resolves when the connection is closed from elsewhere: as slow, by the app, by a shutdown.

@@ -2,17 +2,16 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::header;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value};
 
 use super::addresses::{self, Seat};
 use super::caller::Caller;
 use super::serve::HangUp;
 use crate::app::App;
-use crate::connections::{ConnectionInfo, Interest, WireFormat};
+use crate::connections::{ConnectionInfo, Headers, Interest, WireFormat};
 use crate::error::{Error, ErrorName, Result};
 
 /// The request of a client that is about to connect, over Socket.IO, a plain websocket or server-sent events.
@@ -158,7 +157,7 @@ impl Handshake {
         self.parts.extensions.remove::<HangUp>();
         let info = ConnectionInfo {
             provider: self.provider,
-            headers: owned(&self.parts.headers).into(),
+            headers: Headers::from(&self.parts.headers),
             query: self.query,
             extensions: self.parts.extensions,
             properties: self.properties,
@@ -179,44 +178,11 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// Copies headers into one piece of memory. Those of a request are parts of its whole read buffer, which would live as long
-/// as the connection.
-fn owned(headers: &HeaderMap) -> HeaderMap {
-    let bytes: Bytes = headers
-        .values()
-        .flat_map(HeaderValue::as_bytes)
-        .copied()
-        .collect();
-    let mut at = 0;
-    let mut owned = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in headers {
-        let end = at + value.len();
-        if let Ok(copy) = HeaderValue::from_maybe_shared(bytes.slice(at..end)) {
-            owned.append(name, copy);
-        }
-        at = end;
-    }
-    owned
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderValue;
 
-    #[test]
-    fn copied_headers_are_the_same_in_memory_of_their_own() {
-        let buffer = Bytes::from_static(b"onetwothree");
-        let mut headers = HeaderMap::new();
-        for (name, range) in [("a", 0..3), ("b", 3..6), ("a", 6..11), ("c", 0..0)] {
-            let value = HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap();
-            headers.append(name, value);
-        }
-        let copy = owned(&headers);
-        assert_eq!(copy, headers);
-        let outside =
-            |value: &HeaderValue| !buffer.as_ptr_range().contains(&value.as_bytes().as_ptr());
-        assert!(copy.values().all(outside));
-    }
+    use super::*;
 
     #[tokio::test]
     async fn cookies_are_found_by_their_whole_name() {

@@ -101,7 +101,7 @@ async fn accept_all(app: &App, listener: &TcpListener) -> Infallible {
         let _ = stream.set_nodelay(true);
         let io = ClientIo {
             stream: TokioIo::new(stream),
-            _slot: slot,
+            slot,
         };
         let requests = Requests {
             service: app.http_service(),
@@ -208,9 +208,16 @@ impl Service<Request<Incoming>> for Requests {
 }
 
 /// A client's socket. It holds its place until it is closed, also when a websocket has taken it over.
-struct ClientIo {
+pub(super) struct ClientIo {
     stream: TokioIo<TcpStream>,
-    _slot: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
+}
+
+impl ClientIo {
+    /// Returns the socket and its place.
+    pub(super) fn into_parts(self) -> (TcpStream, OwnedSemaphorePermit) {
+        (self.stream.into_inner(), self.slot)
+    }
 }
 
 impl Read for ClientIo {

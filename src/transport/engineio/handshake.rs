@@ -49,13 +49,14 @@ impl Visit {
             Some("websocket") => Transport::Websocket,
             _ => return Err(Refusal::UnknownTransport),
         };
-        let mut query = query::parse(text);
-        query.retain(|name, _| !OWN.contains(&name.as_str()));
+        // Collected, for a map that only shrank keeps its memory.
+        let query = query::parse(text).into_iter();
+        let query = query.filter(|(name, _)| !OWN.contains(&name.as_str()));
         Ok(Self {
             transport,
             sid: sid.filter(|sid| !sid.is_empty()),
             is_version_4: version.as_deref() == Some("4"),
-            query,
+            query: query.collect(),
         })
     }
 

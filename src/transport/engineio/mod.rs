@@ -101,7 +101,7 @@ async fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Re
     if transport == Transport::Websocket {
         let headers = &handshake.parts().headers;
         let response = websocket::accept(headers, handshake::subprotocol(headers));
-        let session = Session::new(handshake);
+        let session = Box::new(Session::new(handshake));
         app.tasks()
             .spawn("socket", socket::serve(app.clone(), upgrade, session));
         return Ok(response);

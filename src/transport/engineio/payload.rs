@@ -1,24 +1,26 @@
 //! Several packets in one body, as long-polling has them (feathers.md §2.1).
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use data_encoding::BASE64;
 
-use crate::transport::websocket::{Payload, payloads};
+use crate::transport::websocket::{Payload, packet_length, payloads};
 
-/// Takes frames from the front and writes what they carry as one body: as many as have room in `max` bytes, and one at least.
+/// Takes packets from the front and writes what they carry as one body: as many as have room in `max` bytes, and one at least.
 ///
 /// What was encoded once for all websockets is copied here; an attachment becomes text.
 pub(super) fn take(frames: &mut Vec<Bytes>, max: usize) -> Vec<u8> {
     let mut body = Vec::new();
     let mut n_taken = 0;
-    for frame in &*frames {
+    while let Some(frame) = frames.get_mut(n_taken) {
+        let packet = packet_length(frame);
         let before = body.len();
-        payloads(frame).for_each(|payload| push(&mut body, payload));
-        if body.len() > max && n_taken > 0 {
+        payloads(&frame[..packet]).for_each(|payload| push(&mut body, payload));
+        if body.len() > max && before > 0 {
             body.truncate(before);
             break;
         }
-        n_taken += 1;
+        frame.advance(packet);
+        n_taken += usize::from(frame.is_empty());
     }
     frames.drain(..n_taken);
     body
@@ -66,6 +68,16 @@ mod tests {
         assert_eq!(take(&mut waiting, 6), b"large as it is");
         assert!(waiting.is_empty());
         assert_eq!(take(&mut waiting, 6), b"");
+    }
+
+    #[test]
+    fn frames_that_are_one_piece_are_taken_one_by_one() {
+        let mut waiting = frames(&["4a", "4b", "4c"]);
+        let piece = waiting.concat();
+        waiting = vec![piece.into(), TextFrame::of("4d")];
+        assert_eq!(take(&mut waiting, 5), b"4a\x1e4b");
+        assert_eq!(take(&mut waiting, 5), b"4c\x1e4d");
+        assert!(waiting.is_empty());
     }
 
     #[test]

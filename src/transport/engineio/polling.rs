@@ -202,7 +202,7 @@ impl Polling {
             return Ok(());
         }
         if self.frames.is_empty() {
-            let _ = self.client.caller().poll_frames(cx, &mut self.frames);
+            let _ = self.client.caller().poll_frames(cx, &mut self.frames, None);
         }
         let body = match self.frames.is_empty() {
             true if !is_released => return Ok(()),

@@ -10,15 +10,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBuf};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use tungstenite::Message;
 
 use crate::app::App;
-use crate::transport::websocket::{Reader, TextFrame, UNREAD, Writer, close_frame, goodbye};
+use crate::transport::websocket::{Io, Reader, TextFrame, UNREAD, Writer, close_frame, goodbye};
 
 /// A websocket and what of it is read and not yet looked at.
 pub(super) struct Probe {
-    pub(super) io: Upgraded,
+    pub(super) io: Io,
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     pub(super) rest: Vec<u8>,
@@ -27,11 +27,12 @@ pub(super) struct Probe {
 impl Probe {
     /// Answers the client's probe; `None` when there is none.
     pub(super) async fn begin(app: App, upgrade: OnUpgrade) -> Option<Self> {
+        let (io, read) = Io::new(upgrade.await.ok()?);
         let mut probe = Self {
-            io: upgrade.await.ok()?,
+            io,
             reader: Reader::new(app.config().max_message),
             writer: Writer::default(),
-            rest: Vec::new(),
+            rest: read.into(),
         };
         let has_probe = probe.hears("2probe").await;
         if has_probe {

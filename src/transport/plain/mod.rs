@@ -46,21 +46,34 @@ pub(super) async fn handle(app: &App, mut request: Request<Body>) -> Response {
     let chosen = named.then(|| HeaderValue::from_static(encoding.subprotocol()));
     let response = websocket::accept(headers, chosen);
     // Before the client has its answer: it hears everything that happens after that.
-    let session = Session::new(handshake, encoding);
+    let session = Box::new(Session::new(handshake, encoding));
     app.tasks()
         .spawn("websocket", serve(app.clone(), upgrade, session));
     response
 }
 
 /// Serves a client until it goes or has to.
-async fn serve(app: App, upgrade: OnUpgrade, session: Session) {
+///
+/// What there is before the websocket is boxed, so that the task has no room for it.
+async fn serve(app: App, upgrade: OnUpgrade, session: Box<Session>) {
     let deadline = caller::connect_deadline(app.config());
-    let Ok(io) = upgrade.await else {
-        tracing::debug!("a client went before it had its websocket");
-        return;
-    };
-    let socket = websocket::Socket::new(&app, io, session);
-    websocket::run(app, Box::new(socket), deadline).await;
+    if let Some(socket) = Box::pin(begin(&app, upgrade, session)).await {
+        websocket::run(app, socket, deadline).await;
+    }
+}
+
+async fn begin(
+    app: &App,
+    upgrade: OnUpgrade,
+    session: Box<Session>,
+) -> Option<Box<websocket::Socket<Session>>> {
+    match upgrade.await {
+        Ok(io) => Some(Box::new(websocket::Socket::new(app, io, *session))),
+        Err(_) => {
+            tracing::debug!("a client went before it had its websocket");
+            None
+        }
+    }
 }
 
 fn checked(app: &App, request: &Request<Body>) -> Result<Encoding> {

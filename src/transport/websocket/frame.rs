@@ -88,6 +88,15 @@ pub(crate) fn payloads(mut frames: &[u8]) -> impl Iterator<Item = Payload<'_>> {
     })
 }
 
+/// Returns the length of the first frame with the binary ones behind it, which are the attachments of its packet.
+pub(crate) fn packet_length(frames: &[u8]) -> usize {
+    let mut rest = split(frames).map_or(&[][..], |(_, rest)| rest);
+    while let Some((Payload::Binary(_), behind)) = split(rest) {
+        rest = behind;
+    }
+    frames.len() - rest.len()
+}
+
 fn split(frames: &[u8]) -> Option<(Payload<'_>, &[u8])> {
     let (&[first, short], rest) = frames.split_first_chunk()?;
     let (length, rest) = match short {

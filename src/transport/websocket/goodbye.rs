@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, Write};
-use hyper::upgrade::Upgraded;
 
+use super::Io;
 use super::socket::UNREAD;
 use super::writer::Writer;
 
 /// Writes what waits and ends the websocket, within a bound.
-pub(in crate::transport) async fn goodbye(io: &mut Upgraded, writer: &mut Writer) {
+pub(in crate::transport) async fn goodbye(io: &mut Io, writer: &mut Writer) {
     let end = poll_fn(|cx| poll_end(io, writer, cx));
     if tokio::time::timeout(GOODBYE, end).await.is_err() {
         tracing::debug!("a client did not take its goodbye");
@@ -22,7 +22,7 @@ pub(in crate::transport) async fn goodbye(io: &mut Upgraded, writer: &mut Writer
 
 /// Reads on until the client has closed as well: closing a socket with unread bytes resets it, and the client might lose the
 /// close frame.
-fn poll_end(io: &mut Upgraded, writer: &mut Writer, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_end(io: &mut Io, writer: &mut Writer, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     ready!(writer.poll_write(io, cx))?;
     ready!(Pin::new(&mut *io).poll_shutdown(cx))?;
     loop {

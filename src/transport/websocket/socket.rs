@@ -11,7 +11,7 @@ use hyper::upgrade::Upgraded;
 use tokio::time::Instant;
 use tungstenite::{Error, Message};
 
-use super::{Beat, Heartbeat, Reader, Writer, close_frame, goodbye};
+use super::{Beat, Heartbeat, Io, Reader, Writer, close_frame, goodbye};
 use crate::app::App;
 use crate::connections::{CloseReason, Drained};
 use crate::transport::caller::{self, Caller, Transport};
@@ -47,7 +47,7 @@ pub(in crate::transport) async fn run<P: Party>(
 
 /// One websocket with all that belongs to it.
 pub(in crate::transport) struct Socket<P> {
-    pub(in crate::transport) io: Upgraded,
+    pub(in crate::transport) io: Io,
     pub(in crate::transport) reader: Reader,
     pub(in crate::transport) writer: Writer,
     pub(in crate::transport) party: P,
@@ -71,13 +71,14 @@ enum Word {
 }
 
 impl<P: Party> Socket<P> {
-    pub(in crate::transport) fn new(app: &App, io: Upgraded, party: P) -> Self {
+    pub(in crate::transport) fn new(app: &App, upgraded: Upgraded, party: P) -> Self {
+        let (io, read) = Io::new(upgraded);
         Self {
             io,
             reader: Reader::new(app.config().max_message),
             writer: Writer::default(),
             party,
-            unread: None,
+            unread: (!read.is_empty()).then(|| read.into()),
         }
     }
 
@@ -92,23 +93,29 @@ impl<P: Party> Socket<P> {
         self.beat(cx)
     }
 
-    /// Empties the outbox into the socket, as far as that takes it.
+    /// Empties the outbox into the socket, as far as that takes it, and lends the outbox the socket when nothing is left.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Closing> {
-        if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
-            return self.wait(cx);
+        if self.writer.has_frames() {
+            let frames = self.writer.frames_mut();
+            self.io.reclaim(self.party.caller(), frames);
         }
-        let frames = self.writer.frames_mut();
-        let then = match self.party.caller().poll_frames(cx, frames) {
-            Poll::Ready(Drained::Frames(then)) => then,
-            Poll::Ready(Drained::Closed(reason)) => Some(reason),
-            Poll::Pending => None,
-        };
-        if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
-            return self.wait(cx);
+        loop {
+            if self.writer.poll_write(&mut self.io, cx)?.is_pending() {
+                return self.wait(cx);
+            }
+            let frames = self.writer.frames_mut();
+            match self
+                .party
+                .caller()
+                .poll_frames(cx, frames, self.io.sender_mut())
+            {
+                Poll::Ready(Drained::Frames(_)) => {}
+                Poll::Ready(Drained::Closed(reason)) => return Err(reason.into()),
+                Poll::Pending => break,
+            }
         }
         self.writer.rest();
-        // The outbox is not asked again: what comes later wakes this task.
-        then.map_or(Ok(()), |reason| Err(reason.into()))
+        Ok(())
     }
 
     /// Sees an end also while the socket takes nothing, which is when a client becomes a slow one.
@@ -185,7 +192,7 @@ impl<P: Party> Socket<P> {
 
     /// Says goodbye, within a bound, after the client is out of all channels.
     async fn close(&mut self, closing: Closing) {
-        let waiting = self.party.caller_mut().end(closing.reason);
+        let waiting = self.io.end(self.party.caller_mut(), closing.reason);
         if closing.reason == CloseReason::Slow {
             self.writer.give_up_unbegun();
         }

@@ -7,8 +7,6 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use hyper::rt::Write;
 
-use crate::connections::KEPT_FRAMES;
-
 /// Frames that are on their way, and how far the first one is.
 ///
 /// The bound is the connection's outbox, which is emptied into a writer only when that has nothing left, and for frames of
@@ -16,10 +14,8 @@ use crate::connections::KEPT_FRAMES;
 #[derive(Debug, Default)]
 pub(in crate::transport) struct Writer {
     frames: Vec<Bytes>,
-    /// The first frame that is not written.
+    /// The first frame that is not written; a part of it may be.
     next: usize,
-    /// Whether a part of that frame is.
-    is_begun: bool,
     is_unflushed: bool,
     n_own: usize,
 }
@@ -41,14 +37,19 @@ impl Writer {
         &mut self.frames
     }
 
-    /// Gives up what is not begun: a frame that is cut in the middle could not be followed by another.
-    pub(in crate::transport) fn give_up_unbegun(&mut self) {
-        self.frames.truncate(self.next + usize::from(self.is_begun));
+    /// Tells whether something is left to be written.
+    pub(in crate::transport) fn has_frames(&self) -> bool {
+        !self.frames.is_empty()
     }
 
-    /// Frees the memory of a queue that was long, for the time in which nothing is written.
+    /// Gives up all but the first frame, which may be begun: one that is cut in the middle could not be followed by another.
+    pub(in crate::transport) fn give_up_unbegun(&mut self) {
+        self.frames.truncate(self.next + 1);
+    }
+
+    /// Frees its memory, for the time in which nothing is written.
     pub(in crate::transport) fn rest(&mut self) {
-        if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
+        if self.frames.is_empty() {
             self.frames = Vec::new();
         }
     }
@@ -96,7 +97,6 @@ impl Writer {
 
     fn advance(&mut self, mut written: usize) {
         while let Some(frame) = self.frames.get_mut(self.next) {
-            self.is_begun = written > 0 && written < frame.len();
             if written < frame.len() {
                 frame.advance(written);
                 return;
