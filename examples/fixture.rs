@@ -14,6 +14,7 @@
 //! | `SYNC_NODE_PATHS` | none | the services that Node processes have, with commas between |
 //! | `NODE_NAME` | `fixture` | the label of the node |
 //! | `PREFIX` | none | the path below which it answers |
+//! | `MAX_MESSAGES_PER_SECOND` | none | how many messages one socket may send |
 //! | `FEATHERS_COMPAT` | `true` | `false` is the default of apps: what clients do wrong is 4xx, foreign errors are hidden |
 
 // Tests wait for the line that says where it listens.
@@ -65,6 +66,7 @@ fn config() -> Config {
     config.name = setting("NODE_NAME", "fixture");
     config.prefix = setting("PREFIX", "");
     config.feathers_compat = setting("FEATHERS_COMPAT", "true") == "true";
+    config.max_messages_per_second = setting("MAX_MESSAGES_PER_SECOND", "").parse().ok();
     config
 }
 

@@ -50,6 +50,15 @@ pub struct Config {
     pub max_connections_per_address: Option<usize>,
     /// Networks of proxies whose `X-Forwarded-For` is believed when addresses are counted; none by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// Messages a second that one socket may send: packets and attachments of Socket.IO over either transport, messages of a
+    /// plain websocket, and the control frames of both. No limit by default, since what is normal is the app's: memory and
+    /// open calls of a client are bounded without it. A client may send those of ten seconds at once. Who sends more is closed
+    /// with 1008, a plain websocket with 4429; a request of long-polling is told 429.
+    pub max_messages_per_second: Option<usize>,
+    /// Bytes a second that one socket may send, with all that its transport adds to them; no limit by default, as for messages.
+    /// A client may send those of ten seconds at once, or two of the largest messages if that is more, and is closed as for
+    /// too many messages.
+    pub max_bytes_per_second: Option<usize>,
     /// Calls of one socket that may run at once; 256 by default. At the bound its messages wait.
     pub max_open_calls: usize,
     /// How much may wait for one client.
@@ -84,6 +93,8 @@ impl Default for Config {
             max_connections: 100_000,
             max_connections_per_address: None,
             trusted_proxies: Vec::new(),
+            max_messages_per_second: None,
+            max_bytes_per_second: None,
             max_open_calls: 256,
             outbox: OutboxLimits::default(),
             allowed_origins: Vec::new(),

@@ -18,6 +18,12 @@ pub struct AppStats {
     pub closed_protocol: u64,
     /// Clients that were closed because a message was too large.
     pub closed_too_large: u64,
+    /// Clients that were closed because they sent more than
+    /// [`Config::max_messages_per_second`](crate::Config::max_messages_per_second).
+    pub closed_too_many_messages: u64,
+    /// Clients that were closed because they sent more than
+    /// [`Config::max_bytes_per_second`](crate::Config::max_bytes_per_second).
+    pub closed_too_many_bytes: u64,
     /// Clients that were closed because they did not answer in time.
     pub closed_timeout: u64,
     /// Handshakes that were answered with an error, those that [`on_handshake`](crate::AppBuilder::on_handshake) refused
@@ -87,6 +93,8 @@ impl App {
             frames_dropped: connections.dropped_frames(),
             closed_protocol: sockets.protocol_errors(),
             closed_too_large: sockets.too_large(),
+            closed_too_many_messages: sockets.too_many_messages(),
+            closed_too_many_bytes: sockets.too_many_bytes(),
             closed_timeout: sockets.timeouts(),
             refused_handshakes: sockets.refused_handshakes(),
             refused_origins: sockets.refused_origins(),

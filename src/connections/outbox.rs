@@ -58,6 +58,11 @@ pub enum CloseReason {
     Protocol,
     /// A message was larger than allowed: websocket code 1009.
     TooLarge,
+    /// The client sent more messages than [`Config::max_messages_per_second`](crate::Config::max_messages_per_second): Socket.IO
+    /// closes with 1008, a plain websocket with 4429.
+    TooManyMessages,
+    /// The client sent more bytes than [`Config::max_bytes_per_second`](crate::Config::max_bytes_per_second): the same codes.
+    TooManyBytes,
     /// The client did not answer in time: Socket.IO closes without a code, a plain websocket with 4408.
     Timeout,
     /// The other side closed, or the transport broke.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::app::{App, Config};
 use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained};
 use crate::transport::addresses::Seat;
+use crate::transport::rates::Rates;
 use crate::transport::websocket::LONGEST;
 
 /// What every way to a client has in common.
@@ -26,6 +27,8 @@ pub(super) struct Caller {
     calls: Option<FuturesUnordered<Answer>>,
     /// What its protocol has for a client whose session the app ended.
     farewell: Option<fn() -> Bytes>,
+    /// What it has sent of late; `None` where that is not limited.
+    rates: Option<Box<Rates>>,
     /// Its place among the clients of its address.
     _seat: Option<Seat>,
 }
@@ -43,11 +46,13 @@ type Answer = BoxFuture<'static, Option<Bytes>>;
 impl Caller {
     /// Makes a client that is not connected yet.
     pub(super) fn new(app: App, info: ConnectionInfo, seat: Option<Seat>) -> Self {
+        let rates = Rates::of(app.config());
         Self {
             app,
             state: State::Waiting(Box::new(info)),
             calls: None,
             farewell: None,
+            rates,
             _seat: seat,
         }
     }
@@ -99,6 +104,18 @@ impl Caller {
     pub(super) fn is_busy(&self) -> bool {
         let n_open = self.calls.as_ref().map_or(0, FuturesUnordered::len);
         n_open >= self.app.config().max_open_calls.max(1)
+    }
+
+    /// Counts a message that came; an error when the client sends more of them than it may.
+    pub(super) fn count_message(&mut self) -> Result<(), CloseReason> {
+        let rates = self.rates.as_mut();
+        rates.map_or(Ok(()), |rates| rates.message(self.app.config()))
+    }
+
+    /// Counts bytes that came, as [`count_message`](Self::count_message).
+    pub(super) fn count_bytes(&mut self, n: usize) -> Result<(), CloseReason> {
+        let rates = self.rates.as_mut();
+        rates.map_or(Ok(()), |rates| rates.bytes(n, self.app.config()))
     }
 
     /// Adds a call that runs; the frame that it resolves to goes to the client.

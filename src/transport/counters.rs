@@ -16,6 +16,8 @@ pub(crate) struct Counters {
     wrong_node: AtomicU64,
     protocol_errors: AtomicU64,
     too_large: AtomicU64,
+    too_many_messages: AtomicU64,
+    too_many_bytes: AtomicU64,
     timeouts: AtomicU64,
     ignored_events: AtomicU64,
 }
@@ -49,6 +51,16 @@ impl Counters {
     /// Returns how many connections were closed because a message was too large.
     pub(crate) fn too_large(&self) -> u64 {
         self.too_large.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were closed because the client sent too many messages a second.
+    pub(crate) fn too_many_messages(&self) -> u64 {
+        self.too_many_messages.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were closed because the client sent too many bytes a second.
+    pub(crate) fn too_many_bytes(&self) -> u64 {
+        self.too_many_bytes.load(Ordering::Relaxed)
     }
 
     /// Returns how many connections were closed because the client did not answer a ping, or never connected its namespace.
@@ -100,6 +112,8 @@ impl Counters {
         let counter = match reason {
             CloseReason::Protocol => &self.protocol_errors,
             CloseReason::TooLarge => &self.too_large,
+            CloseReason::TooManyMessages => &self.too_many_messages,
+            CloseReason::TooManyBytes => &self.too_many_bytes,
             CloseReason::Timeout => &self.timeouts,
             CloseReason::Restart | CloseReason::Slow | CloseReason::Revoked | CloseReason::Gone => {
                 return;
@@ -156,6 +170,8 @@ mod tests {
             CloseReason::TooLarge,
             CloseReason::Timeout,
             CloseReason::Timeout,
+            CloseReason::TooManyMessages,
+            CloseReason::TooManyBytes,
             CloseReason::Gone,
             CloseReason::Slow,
             CloseReason::Revoked,
@@ -167,8 +183,10 @@ mod tests {
             counters.protocol_errors(),
             counters.too_large(),
             counters.timeouts(),
+            counters.too_many_messages(),
+            counters.too_many_bytes(),
         );
-        assert_eq!(counts, (1, 1, 2));
+        assert_eq!(counts, (1, 1, 2, 1, 1));
         assert_eq!(counters.refused_origins(), 0);
     }
 }

@@ -181,6 +181,8 @@ table! { app: AppStats, "", besides [];
     counter frames_dropped "Frames that slow clients did not get"
     counter closed_protocol "Clients that were closed because they broke a protocol"
     counter closed_too_large "Clients that were closed because a message was too large"
+    counter closed_too_many_messages "Clients that were closed because they sent too many messages a second"
+    counter closed_too_many_bytes "Clients that were closed because they sent too many bytes a second"
     counter closed_timeout "Clients that were closed because they did not answer in time"
     counter refused_handshakes "Handshakes that were answered with an error"
     counter refused_origins "Handshakes with cookies from pages of origins that are not allowed"

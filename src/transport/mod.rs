@@ -33,6 +33,7 @@ pub mod observe;
 mod origin;
 mod plain;
 pub mod query;
+mod rates;
 mod rest;
 mod serve;
 mod socketio;

@@ -6,10 +6,11 @@ import { listen, nextEvent, restClient, socketClient, startFixture, stopStarted,
 
 const transportOf = ({ socket }) => socket.io.engine.transport.name
 
-const connectionsOf = async ({ url }) => {
+const metricOf = async ({ url }, name) => {
   const metrics = await (await fetch(`${url}/metrics`)).text()
-  return Number(/^wingbeat_connections (\d+)$/m.exec(metrics)[1])
+  return Number(new RegExp(`^wingbeat_${name} (\\d+)$`, 'm').exec(metrics)[1])
 }
+const connectionsOf = (node) => metricOf(node, 'connections')
 
 let node
 before(async () => { node = await startFixture() })
@@ -105,4 +106,23 @@ for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']])
 
     await until('it is gone', async () => await connectionsOf(node) === before)
   })
+})
+
+// What a stock client makes of a limit: it comes back by itself, and goes on.
+for (const transport of ['polling', 'websocket']) it(`${transport}: a client that sends too fast is closed and comes back`, async () => {
+  const strict = await startFixture({ MAX_MESSAGES_PER_SECOND: '5' })
+  const client = await socketClient(strict.url, { transports: [transport], reconnection: true, reconnectionDelay: 1 })
+  let code
+  client.socket.io.engine.on('close', (_, cause) => { code = cause?.context?.code })
+  const closed = new Promise((resolve) => client.socket.once('disconnect', resolve))
+  for (let n = 0; n < 500; n++) client.socket.emit('find', 'todos', {})
+
+  // By long-polling either the 429 to its post comes first, or the `1` to its poll.
+  const reasons = transport === 'polling' ? ['transport error', 'transport close'] : ['transport close']
+  assert.ok(reasons.includes(await within(10_000, 'the end', closed)))
+  assert.ok(client.socket.active, 'it gave up')
+  await until('it is back', () => client.socket.connected)
+  assert.ok(Array.isArray(await client.service('todos').find()))
+  assert.equal(await metricOf(strict, 'closed_too_many_messages_total'), 1)
+  assert.equal(code, transport === 'polling' ? undefined : 1008)
 })

@@ -25,6 +25,7 @@ mod mount;
 mod observe;
 #[cfg(feature = "redis")]
 mod outage;
+mod rates;
 mod rest;
 mod sealed;
 #[cfg(feature = "redis")]

@@ -77,6 +77,7 @@ impl Party for Client {
             CloseReason::Restart => Some(1012),
             CloseReason::Slow => Some(1013),
             CloseReason::TooLarge => Some(1009),
+            CloseReason::TooManyMessages | CloseReason::TooManyBytes => Some(1008),
             CloseReason::Revoked
             | CloseReason::Protocol
             | CloseReason::Timeout

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
+use http::StatusCode;
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -36,7 +37,7 @@ struct Slots {
 #[derive(Debug)]
 pub(super) struct Post {
     pub(super) text: String,
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: oneshot::Sender<StatusCode>,
 }
 
 /// The one post that is under way. One that breaks off ends the session: nobody knows what it was to say.
@@ -144,14 +145,14 @@ impl Slots {
 }
 
 impl Posting {
-    /// Hands the text to the task; resolves to false when the session is over before it is worked through.
-    pub(super) async fn deliver(mut self, text: String) -> bool {
+    /// Hands the text to the task; resolves to the answer, or `None` when the session is over before the text is worked through.
+    pub(super) async fn deliver(mut self, text: String) -> Option<StatusCode> {
         self.fault = None;
         let (done, worked_through) = oneshot::channel();
         self.mailbox.visit(|slots| {
             slots.post = Some(Post { text, done }).filter(|_| !slots.is_closed);
         });
-        worked_through.await.is_ok()
+        worked_through.await.ok()
     }
 
     /// Ends the session.
@@ -213,7 +214,7 @@ mod tests {
         let (poll, post) = (mailbox.poll().unwrap(), mailbox.post().unwrap());
         mailbox.close();
         assert!(poll.await.is_err());
-        assert!(!post.deliver("40".to_owned()).await);
+        assert!(post.deliver("40".to_owned()).await.is_none());
         assert!(mailbox.poll().unwrap().await.is_err());
     }
 }

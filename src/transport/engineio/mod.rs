@@ -15,14 +15,15 @@
 //! | the node shuts down | 1012 | connects again |
 //! | the client reads too slowly: its outbox is full | 1013 | connects again |
 //! | a message is larger than `max_message` | 1009 | connects again |
+//! | the client sends more messages or bytes a second than it may | 1008 | connects again |
 //! | a websocket frame is malformed, or text is not UTF-8 | 1002, 1007 | connects again |
 //! | an Engine.IO or Socket.IO packet is malformed or out of place | none (1005) | connects again |
 //! | no answer to a ping, or no namespace in time | none (1005) | connects again |
 //! | the client leaves its namespace (`41`) | none (1005) | nothing: it wanted that |
 //! | the client closes | its own | nothing |
 //!
-//! A client that polls gets `1` in each of these cases, and 413 for a body that is too large; after that its session is unknown.
-//! Where the stock server keeps such a session, it ends here: after a 413, and when its namespace is left.
+//! A client that polls gets `1` in each of these cases, 413 for a body that is too large, and 429 for one that comes too soon; after that its
+//! session is unknown. Where the stock server keeps such a session, it ends here: after a 413, and when its namespace is left.
 //!
 //! Invariant: whatever a client sends or does not read, memory for it is bounded: one message, its open calls, the outbox,
 //! and sixteen frames of the writer's own.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Interval, interval, timeout, timeout_at};
 
@@ -126,7 +127,7 @@ impl Polling {
         }
         let unread = self.unread.take().map(|unread| unread.post);
         for post in unread.into_iter().chain(self.place.mailbox.take_post()) {
-            let _ = post.done.send(());
+            let _ = post.done.send(StatusCode::OK);
         }
         let is_released = self.poll_change(cx)?;
         if !self.is_changing() {
@@ -150,16 +151,24 @@ impl Polling {
             return Ok(false);
         };
         let (packet, rest) = payload::next(&post.text[at..]);
-        let received = self.receive(packet);
+        let n_new = if at == 0 { post.text.len() } else { 0 };
+        let received = self.count(n_new).and_then(|()| self.receive(packet));
         match rest.map(str::len) {
             Some(left) if received.is_ok() => {
                 let at = post.text.len() - left;
                 self.unread = Some(Unread { post, at });
             }
             // The client may be gone by now, which its next request or the heartbeat finds.
-            _ => drop(post.done.send(())),
+            _ => drop(post.done.send(status(&received))),
         }
         received.map(|()| true)
+    }
+
+    /// Counts a packet, and the bytes that came with it.
+    fn count(&mut self, n_bytes: usize) -> Result<(), End> {
+        let caller = self.client.caller_mut();
+        caller.count_bytes(n_bytes)?;
+        Ok(caller.count_message()?)
     }
 
     fn receive(&mut self, packet: &str) -> Result<(), End> {
@@ -333,12 +342,22 @@ impl From<CloseReason> for End {
     }
 }
 
+/// The answer to a post: as the stock server has it, what is wrong with its packets comes after that.
+fn status(received: &Result<(), End>) -> StatusCode {
+    match received {
+        Err(End::Closed(CloseReason::TooManyMessages | CloseReason::TooManyBytes)) => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        _ => StatusCode::OK,
+    }
+}
+
 /// Waits for a poll, within a bound; what is posted meanwhile nobody reads any more.
 async fn polled(mailbox: &Mailbox) {
     let polled = poll_fn(|cx| {
         mailbox.register(cx);
         if let Some(post) = mailbox.take_post() {
-            let _ = post.done.send(());
+            let _ = post.done.send(StatusCode::OK);
         }
         match mailbox.is_polled(cx) {
             Some(false) => Poll::Pending,

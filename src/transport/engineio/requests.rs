@@ -60,8 +60,10 @@ async fn post(
             return Ok(status.into_response());
         }
     };
-    if !posting.deliver(text).await {
-        return Err(Refusal::UnknownSession);
+    let status = posting.deliver(text).await;
+    let status = status.ok_or(Refusal::UnknownSession)?;
+    if status != StatusCode::OK {
+        return Ok(status.into_response());
     }
     let headers = [
         (header::CONTENT_TYPE, "text/html"),

@@ -101,6 +101,7 @@ impl Party for Session {
             CloseReason::Protocol => Some(1007),
             CloseReason::Revoked => Some(4401),
             CloseReason::Timeout => Some(4408),
+            CloseReason::TooManyMessages | CloseReason::TooManyBytes => Some(4429),
             CloseReason::Gone => None,
         }
     }

@@ -143,7 +143,10 @@ impl<P: Party> Socket<P> {
         read?;
         match buffer.filled() {
             [] => Err(Closing::without_word()),
-            bytes => self.decode(bytes).map(|()| true),
+            bytes => {
+                self.party.caller_mut().count_bytes(bytes.len())?;
+                self.decode(bytes).map(|()| true)
+            }
         }
     }
 
@@ -167,6 +170,7 @@ impl<P: Party> Socket<P> {
         if message.is_close() {
             return Err(Closing::without_word());
         }
+        self.party.caller_mut().count_message()?;
         let reply = self.party.receive(message)?;
         reply.into_iter().for_each(|frame| self.writer.push(frame));
         Ok(())
