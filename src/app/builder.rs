@@ -234,7 +234,8 @@ impl AppBuilder {
     /// or server-sent events. It says who comes in the connection's properties; see [`Handshake`].
     ///
     /// A client that is refused gets the error with its status, as from REST. Several are asked in the order in which they
-    /// were added. Nothing bounds the time that they take.
+    /// were added. When they take longer than [`Config::handshake_timeout`](crate::Config::handshake_timeout) together, what runs
+    /// is dropped and the client is told 503.
     ///
     /// ```
     /// use serde_json::json;

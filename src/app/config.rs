@@ -29,6 +29,9 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// Time that a socket has to connect its namespace; 45 s by default.
     pub connect_timeout: Duration,
+    /// Time that the app's code in [`on_handshake`](crate::AppBuilder::on_handshake), all of it together, has to let a client in;
+    /// 10 s by default. Then its future is dropped and the client is told 503: a database that hangs keeps no handshakes open.
+    pub handshake_timeout: Duration,
     /// Time that a client that polls has to change to a websocket once it has begun to; 10 s by default.
     pub upgrade_timeout: Duration,
     /// Time that a client has to send the header of a request, and that a connection may stay open between two; 10 s by
@@ -84,6 +87,7 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(45),
+            handshake_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

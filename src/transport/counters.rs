@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorName};
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     refused_handshakes: AtomicU64,
+    handshake_timeouts: AtomicU64,
     refused_origins: AtomicU64,
     crowded_addresses: AtomicU64,
     wrong_node: AtomicU64,
@@ -26,6 +27,11 @@ impl Counters {
     /// Returns how many handshakes were answered with an error, those of foreign origins not included.
     pub(crate) fn refused_handshakes(&self) -> u64 {
         self.refused_handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many handshakes were answered with an error because the app's code did not look at them in time.
+    pub(crate) fn handshake_timeouts(&self) -> u64 {
+        self.handshake_timeouts.load(Ordering::Relaxed)
     }
 
     /// Returns how many handshakes with cookies came from a page of another origin.
@@ -79,6 +85,13 @@ impl Counters {
 
     pub(super) fn count_refused_handshake(&self) {
         self.refused_handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a handshake that the app's code did not look at in time; the first one is logged.
+    pub(super) fn count_handshake_timeout(&self) {
+        if self.handshake_timeouts.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!("`on_handshake` took longer than `handshake_timeout`");
+        }
     }
 
     pub(super) fn count_refused_origin(&self) {

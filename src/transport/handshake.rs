@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use http::header;
 use http::request::Parts;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::addresses::{self, Seat};
 use super::caller::Caller;
@@ -118,13 +119,26 @@ impl Handshake {
     pub(super) async fn admitted(mut self) -> Result<Self> {
         let app = self.app.clone();
         self.take_seat()?;
-        for on_handshake in app.entrance().handshakes() {
-            if let Err(error) = on_handshake(&mut self).await {
-                app.counters().count_refused_handshake();
-                return Err(error);
-            }
+        if app.entrance().handshakes().is_empty() {
+            return Ok(self);
         }
-        Ok(self)
+        let asked = timeout(app.config().handshake_timeout, self.ask(&app)).await;
+        let asked = asked.unwrap_or_else(|_| {
+            app.counters().count_handshake_timeout();
+            Err(too_late())
+        });
+        if asked.is_err() {
+            app.counters().count_refused_handshake();
+        }
+        asked.map(|()| self)
+    }
+
+    /// Asks the app's own code, one after the other.
+    async fn ask(&mut self, app: &App) -> Result<()> {
+        for on_handshake in app.entrance().handshakes() {
+            on_handshake(self).await?;
+        }
+        Ok(())
     }
 
     /// Takes a place among the clients of the same address, if these are limited.
@@ -176,6 +190,11 @@ impl fmt::Debug for Handshake {
             .field("path", &self.parts.uri.path())
             .finish_non_exhaustive()
     }
+}
+
+fn too_late() -> Error {
+    let message = "it took too long to find out who connects; try again";
+    Error::new(ErrorName::Unavailable, message)
 }
 
 #[cfg(test)]

@@ -185,6 +185,7 @@ table! { app: AppStats, "", besides [];
     counter closed_too_many_bytes "Clients that were closed because they sent too many bytes a second"
     counter closed_timeout "Clients that were closed because they did not answer in time"
     counter refused_handshakes "Handshakes that were answered with an error"
+    counter handshake_timeouts "Handshakes among them for which the code of the app took too long"
     counter refused_origins "Handshakes with cookies from pages of origins that are not allowed"
     counter crowded_addresses "Handshakes that were refused because their address had as many clients as it may"
     counter wrong_node "Requests of long-polling for a session of another node"

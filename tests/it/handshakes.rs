@@ -1,5 +1,6 @@
 //! Who is let in: headers, cookies and tickets, on every way to a connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::support::events::{EventStream, get};
 use crate::support::http::{Client, Request};
 use crate::support::plain::{self, PlainClient, with_header};
 use crate::support::socket::{self, SocketClient, attach};
-use crate::support::{Node, eventually};
+use crate::support::{Node, eventually, within};
 
 /// Takes a name from a header, a cookie or a ticket, and lets nobody in without.
 fn named(handshake: &mut transport::Handshake) -> wingbeat::error::Result<Value> {
@@ -231,4 +232,37 @@ async fn the_first_that_refuses_has_the_last_word() {
     let node = Node::start(builder).await;
     assert_eq!(statuses(&node, None, "").await, [500; 4]);
     eventually("nobody is in", || node.app.n_connections() == 0).await;
+}
+
+#[tokio::test]
+async fn code_that_takes_too_long_is_dropped_and_the_client_told_503() {
+    let mut config = Config::default();
+    config.handshake_timeout = Duration::from_millis(50);
+    config.max_connections_per_address = Some(1);
+    let running = Arc::new(());
+    let held = Arc::clone(&running);
+    let builder = App::builder()
+        .service("messages", Memory::new())
+        .on_handshake(move |handshake| {
+            let held = Arc::clone(&held);
+            Box::pin(async move {
+                if handshake.cookie("name").is_none() {
+                    std::future::pending::<()>().await;
+                }
+                drop(held);
+                Ok(())
+            })
+        });
+    let node = Node::start(builder.config(config)).await;
+    // Each one leaves its place to the next.
+    assert_eq!(statuses(&node, None, "").await, [503; 4]);
+    let answer = node.send(get("?service=messages")).await;
+    let message = answer.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("it took too long"), "{message}");
+    let stats = node.app.stats();
+    assert_eq!((stats.handshake_timeouts, stats.refused_handshakes), (5, 5));
+    assert_eq!(Arc::strong_count(&running), 2, "a future is left");
+    let request = with_header(plain::request(node.addr, ""), "cookie", "name=ada");
+    let opened = within(attach(request, None)).await;
+    assert!(opened.is_ok(), "who is found in time comes in");
 }
