@@ -62,6 +62,9 @@ pub struct Config {
     /// A client may send those of ten seconds at once, or two of the largest messages if that is more, and is closed as for
     /// too many messages.
     pub max_bytes_per_second: Option<usize>,
+    /// Services and events that one stream of server-sent events may name, added up; 100 by default, and 1 at least. Each event
+    /// that happens is looked up among them. More are answered with 400. Sockets name nothing: they hear what their channels get.
+    pub max_subscriptions: usize,
     /// Calls of one socket that may run at once; 256 by default. At the bound its messages wait.
     pub max_open_calls: usize,
     /// How much may wait for one client.
@@ -99,6 +102,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             max_messages_per_second: None,
             max_bytes_per_second: None,
+            max_subscriptions: 100,
             max_open_calls: 256,
             outbox: OutboxLimits::default(),
             allowed_origins: Vec::new(),

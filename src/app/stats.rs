@@ -29,9 +29,12 @@ pub struct AppStats {
     /// Handshakes that were answered with an error, those that [`on_handshake`](crate::AppBuilder::on_handshake) refused
     /// among them.
     pub refused_handshakes: u64,
-    /// Handshakes among them for which [`on_handshake`](crate::AppBuilder::on_handshake) took longer than
+    /// Handshakes among the refused ones for which [`on_handshake`](crate::AppBuilder::on_handshake) took longer than
     /// [`Config::handshake_timeout`](crate::Config::handshake_timeout).
     pub handshake_timeouts: u64,
+    /// Handshakes among the refused ones that named more services and events than
+    /// [`Config::max_subscriptions`](crate::Config::max_subscriptions).
+    pub refused_subscriptions: u64,
     /// Handshakes with cookies from pages of origins that are not allowed.
     pub refused_origins: u64,
     /// Handshakes that were refused because their address had
@@ -101,6 +104,7 @@ impl App {
             closed_timeout: sockets.timeouts(),
             refused_handshakes: sockets.refused_handshakes(),
             handshake_timeouts: sockets.handshake_timeouts(),
+            refused_subscriptions: sockets.refused_subscriptions(),
             refused_origins: sockets.refused_origins(),
             crowded_addresses: sockets.crowded_addresses(),
             wrong_node: sockets.wrong_node(),

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorName};
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     refused_handshakes: AtomicU64,
+    refused_subscriptions: AtomicU64,
     handshake_timeouts: AtomicU64,
     refused_origins: AtomicU64,
     crowded_addresses: AtomicU64,
@@ -27,6 +28,11 @@ impl Counters {
     /// Returns how many handshakes were answered with an error, those of foreign origins not included.
     pub(crate) fn refused_handshakes(&self) -> u64 {
         self.refused_handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many streams of events named more than they may.
+    pub(crate) fn refused_subscriptions(&self) -> u64 {
+        self.refused_subscriptions.load(Ordering::Relaxed)
     }
 
     /// Returns how many handshakes were answered with an error because the app's code did not look at them in time.
@@ -85,6 +91,10 @@ impl Counters {
 
     pub(super) fn count_refused_handshake(&self) {
         self.refused_handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_refused_subscription(&self) {
+        self.refused_subscriptions.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a handshake that the app's code did not look at in time; the first one is logged.

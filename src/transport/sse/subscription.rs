@@ -23,15 +23,20 @@ impl Subscription {
     /// Reads `service=…&event=…`, several of each: the named events of the named services, or all of theirs.
     ///
     /// # Errors
-    /// `NotFound` for an unknown service, `BadRequest` for none and for an event that none of them has.
+    /// `NotFound` for an unknown service, `BadRequest` for none, for an event that none of them has, and for more names than
+    /// there may be.
     pub(super) fn of(app: &App, text: &str) -> Result<Self> {
-        let [paths, events] = ["service", "event"].map(|name| named(text, name));
-        if paths.is_empty() || paths.len() + events.len() > MAX_NAMES {
-            let message = format!("1 to {MAX_NAMES} services and events are named");
+        let limit = app.config().max_subscriptions.max(1);
+        let [paths, events] = ["service", "event"].map(|name| named(text, name, limit));
+        let is_over = paths.len() + events.len() > limit;
+        if is_over {
+            app.counters().count_refused_subscription();
+        }
+        if is_over || paths.is_empty() {
+            let message = format!("1 to {limit} services and events are named");
             return Err(Error::bad_request(message));
         }
-        let services: Result<Vec<_>> = paths.iter().map(|path| service(app, path)).collect();
-        let services = services?;
+        let services = distinct(app, &paths)?;
         let is_of_none = |event: &&String| !services.iter().any(|entry| entry.publishes(event));
         if let Some(event) = events.iter().find(is_of_none) {
             let message = format!("'{event}' is no event of {}", paths.join(", "));
@@ -45,6 +50,15 @@ impl Subscription {
             query,
         })
     }
+}
+
+/// Finds the services, each once however often it is named: all that is heard is compared with them.
+fn distinct<'a>(app: &'a App, paths: &[String]) -> Result<Vec<&'a Arc<Entry>>> {
+    let services: Result<Vec<_>> = paths.iter().map(|path| service(app, path)).collect();
+    let mut services = services?;
+    services.sort_by_key(|entry| entry.place);
+    services.dedup_by_key(|entry| entry.place);
+    Ok(services)
 }
 
 fn service<'a>(app: &'a App, path: &str) -> Result<&'a Arc<Entry>> {
@@ -62,13 +76,10 @@ fn of_service(entry: &Entry, events: &[String]) -> impl Iterator<Item = (usize, 
     pairs.into_iter()
 }
 
-fn named(query: &str, name: &str) -> Vec<String> {
+fn named(query: &str, name: &str, limit: usize) -> Vec<String> {
     let named = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
     named
         .map(|(_, value)| value.into_owned())
-        .take(MAX_NAMES + 1)
+        .take(limit.saturating_add(1))
         .collect()
 }
-
-/// Services and events of one request.
-const MAX_NAMES: usize = 100;

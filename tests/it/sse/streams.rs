@@ -117,7 +117,30 @@ async fn what_can_not_be_asked_for_is_refused() {
         (post.status, post.header("allow").as_deref()),
         (405, Some("GET"))
     );
-    assert_eq!(node.app.stats().refused_handshakes, table.len() as u64 + 1);
+    let stats = node.app.stats();
+    assert_eq!(stats.refused_handshakes, table.len() as u64 + 1);
+    assert_eq!(stats.refused_subscriptions, 1);
+}
+
+#[tokio::test]
+async fn a_stream_names_as_much_as_the_node_lets_it() {
+    let mut config = Config::default();
+    config.max_subscriptions = 3;
+    let node = Node::start(app().config(config)).await;
+    let twice = "?service=messages&service=/messages/&event=created";
+    let mut stream = EventStream::open(node.addr, twice).await;
+    let (answered, error) = node
+        .send(get(&format!("{twice}&event=removed")))
+        .await
+        .pair();
+    let message = "1 to 3 services and events are named";
+    assert_eq!((answered, &error["message"]), (400, &json!(message)));
+    let thousands = format!("?service=messages{}", "&event=created".repeat(3_000));
+    assert_eq!(node.send(get(&thousands)).await.status, 400);
+    assert_eq!(node.app.stats().refused_subscriptions, 2);
+    emit(&node, "messages", "created", json!(1));
+    emit(&node, "messages", "created", json!(2));
+    assert_eq!([stream.event().await.1, stream.event().await.1], [1, 2]);
 }
 
 #[tokio::test]
