@@ -1,7 +1,7 @@
 //! What strangers send, as plain functions for `fuzz/`: each takes any bytes and panics where the code breaks a promise.
 
 pub use crate::sync::fuzzing::{control, envelope, uri};
-pub use crate::transport::fuzzing::{filter, packet, query, websocket};
+pub use crate::transport::fuzzing::{filter, packet, plain, query, websocket};
 
 /// Runs the targets without a fuzzer, so that every toolchain does: over their seeds, all cuts of them, and mutations.
 #[cfg(test)]
@@ -37,6 +37,11 @@ mod tests {
     #[test]
     fn packet_keeps_its_promises() {
         run("packet", packet);
+    }
+
+    #[test]
+    fn plain_keeps_its_promises() {
+        run("plain", plain);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn route(app: &App, path: &str) -> Result<Route> {
 }
 
 /// Takes id and data into the call and returns the query.
-fn fill(call: &mut Call, mut arguments: Arguments) -> Result<Map<String, Value>> {
+pub(super) fn fill(call: &mut Call, mut arguments: Arguments) -> Result<Map<String, Value>> {
     let (has_id, has_data) = match call.method {
         Method::Find => (false, false),
         Method::Get | Method::Remove => (true, false),

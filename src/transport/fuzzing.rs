@@ -8,6 +8,7 @@ use tungstenite::Error;
 use tungstenite::protocol::Message;
 
 use super::engineio;
+pub use super::plain::fuzzing::plain;
 use super::query::{parse, parse_form};
 use super::socketio::{Assembly, Body, Packet};
 use super::websocket::Reader;
@@ -184,14 +185,14 @@ fn read(bytes: &[u8], cut: usize) -> Run {
     run
 }
 
-fn depth(value: &Value) -> usize {
+pub(super) fn depth(value: &Value) -> usize {
     children(value)
         .map(|child| depth(child) + 1)
         .max()
         .unwrap_or(0)
 }
 
-fn holds(value: &Value, rule: &dyn Fn(&Value) -> bool) -> bool {
+pub(super) fn holds(value: &Value, rule: &dyn Fn(&Value) -> bool) -> bool {
     rule(value) && children(value).all(|child| holds(child, rule))
 }
 

@@ -6,6 +6,8 @@
 //! Invariant: a message that is no call closes the websocket; every call that asks for an answer gets one.
 
 mod encoding;
+#[cfg(feature = "__fuzz")]
+pub(super) mod fuzzing;
 #[cfg(feature = "msgpack")]
 mod message_pack;
 mod session;

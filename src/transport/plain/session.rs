@@ -1,5 +1,7 @@
 //! One client of a plain websocket.
 
+use std::vec;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tungstenite::Message;
@@ -21,8 +23,36 @@ pub(super) struct Session {
     encoding: Encoding,
 }
 
+/// A message that is a call: `[id, method, path, …]`.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) id: CallId,
+    pub(super) method: String,
+    /// They begin with the path.
+    pub(super) arguments: vec::IntoIter<Value>,
+}
+
 /// What a client calls its call; `None` when it wants no answer.
-type CallId = Option<u64>;
+pub(super) type CallId = Option<u64>;
+
+impl Request {
+    /// Takes a message apart; `None` for one that is no call.
+    pub(super) fn of(message: Value) -> Option<Self> {
+        let Value::Array(elements) = message else {
+            return None;
+        };
+        let mut arguments = elements.into_iter();
+        let id = arguments.next().and_then(call_id)?;
+        let Some(Value::String(method)) = arguments.next() else {
+            return None;
+        };
+        Some(Self {
+            id,
+            method,
+            arguments,
+        })
+    }
+}
 
 impl Session {
     /// Connects a client.
@@ -38,20 +68,12 @@ impl Session {
         }
     }
 
-    /// Takes `[id, method, path, …]`.
     fn call(&mut self, message: Value) -> Result<(), CloseReason> {
         let malformed = CloseReason::Protocol;
-        let Value::Array(elements) = message else {
-            return Err(malformed);
-        };
-        let mut elements = elements.into_iter();
-        let id = elements.next().and_then(call_id).ok_or(malformed)?;
-        let Some(Value::String(method)) = elements.next() else {
-            return Err(malformed);
-        };
-        let (app, encoding) = (self.caller.app(), self.encoding);
+        let request = Request::of(message).ok_or(malformed)?;
+        let (app, id, encoding) = (self.caller.app(), request.id, self.encoding);
         let connection = self.caller.connection().ok_or(malformed)?;
-        match arguments::call(app, connection, &method, elements) {
+        match arguments::call(app, connection, &request.method, request.arguments) {
             Ok(call) => {
                 let answer = invoke(app.clone(), (id, encoding), call);
                 self.caller.begin(answer);
