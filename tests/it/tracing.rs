@@ -18,11 +18,13 @@ use wingbeat::hooks::{All, RegisterHooks};
 use wingbeat::trace::TraceContext;
 use wingbeat::{App, AppBuilder, Memory};
 
+use crate::support::Node;
 use crate::support::http::Request;
 #[cfg(feature = "redis")]
 use crate::support::redis::RedisServer;
 use crate::support::socket::{SocketClient, request};
-use crate::support::{Node, eventually, within};
+#[cfg(feature = "redis")]
+use crate::support::{eventually, within};
 
 /// The example of the standard.
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
