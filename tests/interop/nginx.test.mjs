@@ -5,44 +5,18 @@ import { after, before, describe, it } from 'node:test'
 import { io } from 'socket.io-client'
 
 import { blocks } from './guide.mjs'
-import { from, getFrom, startNginx } from './nginx.mjs'
-import { lastingPort, listen, restClient, socketClient, startFixture, startRedis, stopStarted, syncOf, until, within } from './support.mjs'
+import { addressOf, from, isLed, metric, startSite } from './nginx.mjs'
+import { listen, restClient, socketClient, stopStarted, until, within } from './support.mjs'
 
 const page = 'load-balancers.md'
 
-const metric = async ({ url }, name) => {
-  const metrics = await (await fetch(`${url}/metrics`)).text()
-  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(metrics)[1])
-}
 const ofEach = (nodes, name) => Promise.all(nodes.map((node) => metric(node, name)))
 const sum = (numbers) => numbers.reduce((a, b) => a + b)
-
-/** Two nodes that share a Redis, on ports to which they can come back, and nginx before them. */
-const start = async (options) => {
-  const { uri } = await startRedis()
-  const node = async (name, port) => Object.assign(await startFixture({ SYNC_URI: uri, NODE_NAME: name }, port), { restart: () => node(name, port) })
-  const nodes = await Promise.all(['A', 'B'].map(async (name) => node(name, await lastingPort())))
-  const nPeers = async () => (await Promise.all(nodes.map(syncOf))).map(({ peers }) => peers.length)
-  await until('the nodes hear each other', async () => (await nPeers()).every((n) => n === 1), { ms: 20_000 })
-  return { nodes, url: (await startNginx(nodes, options)).url }
-}
 
 const clientFrom = async (number, url, options) => {
   // A client that is closed while it changes to a websocket keeps a timer.
   const client = await socketClient(url, { agent: from(number), autoUnref: true, ...options })
   return Object.assign(client, { heard: listen(client, 'ev', 'created') })
-}
-
-/** Tells whether nginx leads an address to the node that has `other` as its peer. */
-const isLed = async (number, url, other) => {
-  const { peers = [] } = await getFrom(number, `${url}/sync`)
-  return peers.length > 0 && peers.every(({ name }) => name === other)
-}
-
-/** Finds an address that is led to the node that has `other` as its peer. */
-const addressOf = async (url, other) => {
-  for (let number = 2; number < 100; number++) if (await isLed(number, url, other)) return number
-  assert.fail(`a hundred addresses lead to ${other}`)
 }
 
 /** Creates something and waits until every client heard of it; none hears it twice. */
@@ -59,7 +33,7 @@ describe('nginx with sticky sessions', () => {
   let site, addresses
   const [leaving, staying] = [[], []]
   before(async () => {
-    site = await start({ isSticky: true })
+    site = await startSite({ isSticky: true })
     addresses = [await addressOf(site.url, 'B'), await addressOf(site.url, 'A')]
   })
   after(stopStarted)
@@ -103,7 +77,7 @@ describe('nginx with sticky sessions', () => {
 
 describe('nginx without sticky sessions', () => {
   let site
-  before(async () => { site = await start({ isSticky: false }) })
+  before(async () => { site = await startSite({ isSticky: false }) })
   after(stopStarted)
 
   it('clients that begin with a websocket need none, and REST neither', async () => {
