@@ -259,7 +259,7 @@ mod tests {
     async fn a_client_that_wants_some_gets_those_of_a_piece() {
         let channels = Channels::default();
         let all = connection(1, None);
-        let some = connection(2, Some([(0, "y".into())].into()));
+        let some = connection(2, Some([("p".into(), Some("y".into()))].into()));
         for client in [&all, &some] {
             channels.channel("a").join(client);
         }

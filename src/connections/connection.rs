@@ -72,8 +72,8 @@ fn small(map: Map<String, Value>) -> Small {
     (!map.is_empty()).then(|| Box::new(map))
 }
 
-/// Events by the place of their service and their name.
-pub(crate) type Interest = Box<[(usize, Arc<str>)]>;
+/// Events by their path and their name; without a name, all of the path.
+pub(crate) type Interest = Box<[(Arc<str>, Option<Arc<str>>)]>;
 
 impl Connection {
     pub(crate) fn new(id: u64, info: ConnectionInfo) -> Self {
@@ -197,8 +197,9 @@ impl Connection {
 
     /// Tells whether the client asked for an event, or for all.
     pub(crate) fn wants(&self, event: &Event) -> bool {
-        let is_it =
-            |(place, name): &(usize, Arc<str>)| *place == event.place() && **name == *event.name();
+        let is_it = |(path, name): &(Arc<str>, Option<Arc<str>>)| {
+            **path == *event.path() && name.as_ref().is_none_or(|name| **name == *event.name())
+        };
         let interest = self.0.interest.as_ref();
         interest.is_none_or(|interest| interest.iter().any(is_it))
     }

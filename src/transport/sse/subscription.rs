@@ -1,5 +1,6 @@
 //! What a client asks to hear.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -37,14 +38,15 @@ impl Subscription {
             return Err(Error::bad_request(message));
         }
         let services = distinct(app, &paths)?;
-        let is_of_none = |event: &&String| !services.iter().any(|entry| entry.publishes(event));
+        let is_of_none =
+            |event: &&String| !services.iter().any(|(_, entry)| entry.publishes(event));
         if let Some(event) = events.iter().find(is_of_none) {
             let message = format!("'{event}' is no event of {}", paths.join(", "));
             return Err(Error::bad_request(message));
         }
         let mut query = query::parse(text);
         query.retain(|name, _| !matches!(name.as_str(), "service" | "event"));
-        let interest = services.iter().flat_map(|entry| of_service(entry, &events));
+        let interest = services.iter().flat_map(|named| heard_of(named, &events));
         Ok(Self {
             interest: interest.collect(),
             query,
@@ -52,28 +54,37 @@ impl Subscription {
     }
 }
 
+/// A path that a client names, and what stands for its events.
+type Named<'a> = (Arc<str>, &'a Arc<Entry>);
+
 /// Finds the services, each once however often it is named: all that is heard is compared with them.
-fn distinct<'a>(app: &'a App, paths: &[String]) -> Result<Vec<&'a Arc<Entry>>> {
-    let services: Result<Vec<_>> = paths.iter().map(|path| service(app, path)).collect();
-    let mut services = services?;
-    services.sort_by_key(|entry| entry.place);
-    services.dedup_by_key(|entry| entry.place);
-    Ok(services)
+fn distinct<'a>(app: &'a App, paths: &[String]) -> Result<Vec<Named<'a>>> {
+    let paths: BTreeSet<&str> = paths.iter().map(|path| registered_path(path)).collect();
+    paths.into_iter().map(|path| service(app, path)).collect()
 }
 
-fn service<'a>(app: &'a App, path: &str) -> Result<&'a Arc<Entry>> {
-    let entry = app.routes().registered(registered_path(path));
-    entry.ok_or_else(|| Error::not_found(format!("Service '{path}' not found")))
+fn service<'a>(app: &'a App, path: &str) -> Result<Named<'a>> {
+    let entry = app.routes().of_events(path);
+    let entry = entry.ok_or_else(|| Error::not_found(format!("Service '{path}' not found")))?;
+    Ok((entry.event_path(path), entry))
 }
 
-fn of_service(entry: &Entry, events: &[String]) -> impl Iterator<Item = (usize, Arc<str>)> + use<> {
-    let is_named =
-        |event: &&Arc<str>| events.is_empty() || events.iter().any(|name| **name == ***event);
-    let published = entry.published_events.iter().filter(is_named);
-    let pairs: Vec<_> = published
-        .map(|event| (entry.place, Arc::clone(event)))
+/// Returns the named events of a path that has them, or all of it.
+fn heard_of(
+    (path, entry): &Named<'_>,
+    events: &[String],
+) -> impl Iterator<Item = (Arc<str>, Option<Arc<str>>)> + use<> {
+    let published = events.iter().filter(|event| entry.publishes(event));
+    let mut names: Vec<_> = published
+        .map(|event| Some(entry.event_name(event)))
         .collect();
-    pairs.into_iter()
+    if events.is_empty() {
+        names.push(None);
+    }
+    names.sort();
+    names.dedup();
+    let path = Arc::clone(path);
+    names.into_iter().map(move |name| (Arc::clone(&path), name))
 }
 
 fn named(query: &str, name: &str, limit: usize) -> Vec<String> {

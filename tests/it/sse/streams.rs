@@ -144,6 +144,28 @@ async fn a_stream_names_as_much_as_the_node_lets_it() {
 }
 
 #[tokio::test]
+async fn paths_without_a_service_are_heard_where_they_are_open() {
+    let node = Node::start(app().open_paths()).await;
+    let mut orders = EventStream::open(node.addr, "?service=orders").await;
+    let query = "?service=/orders/&service=messages&event=paid&event=removed";
+    let mut some = EventStream::open(node.addr, query).await;
+    emit(&node, "orders", "paid", json!(1));
+    emit(&node, "bills", "paid", json!(2));
+    emit(&node, "orders", "shipped", json!(3));
+    emit(&node, "messages", "created", json!(4));
+    emit(&node, "messages", "removed", json!(5));
+    emit(&node, "orders", "removed", json!(6));
+    for (name, n) in [("paid", 1), ("shipped", 3), ("removed", 6)] {
+        assert_eq!(orders.event().await, (format!("orders {name}"), json!(n)));
+    }
+    for (name, n) in [("orders paid", 1), ("messages removed", 5)] {
+        assert_eq!(some.event().await, (name.to_owned(), json!(n)));
+    }
+    let closed = node.send(get("?service=authentication")).await;
+    assert_eq!(closed.status, 404, "what is done there goes to nobody");
+}
+
+#[tokio::test]
 async fn cookies_are_taken_from_own_and_allowed_origins_only() {
     let mut config = Config::default();
     config.allowed_origins = vec!["https://app.example".to_owned()];
