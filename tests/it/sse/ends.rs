@@ -1,29 +1,19 @@
 //! How streams end.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::net::TcpSocket;
 use wingbeat::{App, AppBuilder, Config, Leftover, Memory};
 
 use crate::support::events::{EventStream, get};
-use crate::support::http::Client;
-use crate::support::{Node, eventually, within};
+use crate::support::slow::{impatient, narrow, until_closed};
+use crate::support::{Node, eventually};
 
 fn app() -> AppBuilder {
     App::builder()
         .service("messages", Memory::new())
         .on_connection(|connection, app| app.channel("all").join(connection))
         .publish(|_, channels| channels.channel("all"))
-}
-
-/// Connects with little memory for what is not read.
-async fn narrow(node: &Node) -> Client {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4_096).unwrap();
-    let addr = (Ipv4Addr::LOCALHOST, node.addr.port()).into();
-    Client::over(within(socket.connect(addr)).await.unwrap())
 }
 
 #[tokio::test]
@@ -45,29 +35,11 @@ async fn clients_that_go_leave_their_channels() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_client_is_closed_and_the_others_hear_everything() {
-    let mut config = Config::default();
-    config.outbox.bytes = 256 << 10;
-    let node = Node::start(app().config(config)).await;
+    let node = Node::start(app().config(impatient())).await;
     let mut fast = EventStream::open(node.addr, "?service=messages").await;
-    let mut slow = narrow(&node).await;
+    let mut slow = narrow(node.addr).await;
     slow.begin(&get("?service=messages")).await;
-    eventually("both are connected", || node.app.n_connections() == 2).await;
-    let text = "x".repeat(64 << 10);
-    let mut sent = 0;
-    // The kernel takes some megabytes for a client that does not read; after that its outbox fills.
-    while node.app.n_connections() == 2 {
-        let record = json!({ "n": sent, "text": text });
-        node.app
-            .service_at("messages")
-            .emit("created", record)
-            .unwrap();
-        assert_eq!(fast.event().await.1["n"], sent);
-        sent += 1;
-        assert!(sent < 2_000, "the slow client is never found");
-    }
-    let stats = node.app.stats();
-    assert_eq!((stats.closed_slow, stats.connections), (1, 1));
-    assert!(stats.frames_dropped > 0);
+    until_closed(&node, async || fast.event().await).await;
     // Its connection ends before the body does: it is not to take the end for the whole.
     let rest = slow.ended().await;
     assert!(!rest.ends_with(b"0\r\n\r\n"));
@@ -77,7 +49,7 @@ async fn a_slow_client_is_closed_and_the_others_hear_everything() {
 async fn a_shutdown_ends_streams_and_says_when_to_come_back() {
     let node = Node::start(app()).await;
     let mut stream = EventStream::open(node.addr, "?service=messages").await;
-    let mut mute = narrow(&node).await;
+    let mut mute = narrow(node.addr).await;
     mute.begin(&get("?service=messages")).await;
     eventually("both are connected", || node.app.n_connections() == 2).await;
     node.app
@@ -98,7 +70,7 @@ async fn a_shutdown_does_not_wait_for_who_reads_nothing() {
     config.shutdown_deadline = Duration::from_secs(15);
     let node = Node::start(app().config(config)).await;
     let mut fast = EventStream::open(node.addr, "?service=messages").await;
-    let mut mute = narrow(&node).await;
+    let mut mute = narrow(node.addr).await;
     mute.begin(&get("?service=messages")).await;
     eventually("both are connected", || node.app.n_connections() == 2).await;
     // More than the kernel takes for a client that does not read.

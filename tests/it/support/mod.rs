@@ -20,6 +20,7 @@ mod rabbitmq;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod services;
+pub(crate) mod slow;
 pub(crate) mod socket;
 
 use std::future::Future;
