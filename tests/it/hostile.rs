@@ -1,5 +1,6 @@
-//! One bad message costs one message: what strangers on the broker can do to a node.
+//! One bad message costs one message, and one bad client itself: what strangers can do to a node, on the broker and at its door.
 
+mod clients;
 #[cfg(feature = "redis")]
 mod process;
 

@@ -16,7 +16,7 @@ use wingbeat_redis::RedisAdapter;
 
 use crate::support::http::{Client as Http, Request};
 use crate::support::load::{Client, Load, Plan, Size, builder, turn};
-use crate::support::process::{address, announce, child};
+use crate::support::process::{address, announce, child, memory};
 use crate::support::redis::RedisServer;
 use crate::support::{background, eventually_in, within};
 
@@ -33,12 +33,12 @@ async fn hostile_payloads_cost_a_process_no_memory_and_the_others_no_time() {
     let load = Load::start(&plan, &[redis.uri()]).await;
     let victim = Victim::start(&redis, &load).await;
     let mut stranger = Stranger::start(&redis, victim.id(&load)).await;
-    let (before, mut most) = (victim.memory(), 0);
+    let (before, mut most) = (memory(&victim.child), 0);
     let mut longest = Duration::ZERO;
     for round in 0..ROUNDS {
         stranger.speak(round).await;
         longest = longest.max(victim.catch_up(&load).await);
-        most = most.max(victim.memory());
+        most = most.max(memory(&victim.child));
     }
     let grown = most.saturating_sub(before) >> 10;
     println!(
@@ -111,15 +111,6 @@ impl Victim {
         let due: Vec<u64> = (first..).take(heard.len()).collect();
         assert_eq!(heard, due);
         assert!(load.made()[0] > first + 100, "the other node was at work");
-    }
-
-    /// The resident memory of the process, in KiB.
-    fn memory(&self) -> u64 {
-        let id = self.child.id().expect("it runs");
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let size = line.unwrap().trim().strip_suffix(" kB").unwrap();
-        size.parse().unwrap()
     }
 
     async fn stats(&self) -> Value {

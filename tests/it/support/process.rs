@@ -48,3 +48,12 @@ pub(crate) async fn announce(addr: SocketAddr) {
     writeln!(out, "serving on {addr}").unwrap();
     out.flush().unwrap();
 }
+
+/// Returns the resident memory of a child, in KiB.
+pub(crate) fn memory(child: &Child) -> u64 {
+    let id = child.id().expect("it runs");
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let size = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    size.parse().unwrap()
+}
