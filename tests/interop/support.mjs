@@ -183,7 +183,8 @@ export const startNats = async () => {
 
 /** As in tests/it/support/rabbitmq.rs: a server with a node name, a port mapper and a directory of its own. */
 export const startRabbitMq = async () => {
-  const [port, mapper, distribution] = await Promise.all([freePort(), freePort(), freePort()])
+  // It starts slowly, and meanwhile an outgoing connection could sit on one.
+  const [port, mapper, distribution] = await Promise.all([lastingPort(), lastingPort(), lastingPort()])
   const directory = mkdtempSync(join(tmpdir(), 'wingbeat-rabbitmq-'))
   started.push({ stop: async () => rmSync(directory, { recursive: true, force: true }) })
   const file = (name, text) => { writeFileSync(join(directory, name), text); return join(directory, name) }

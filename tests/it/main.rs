@@ -6,6 +6,8 @@
 mod bus;
 mod channels;
 mod codec;
+#[cfg(unix)]
+mod doors;
 mod events;
 mod examples;
 #[cfg(all(feature = "amqp", feature = "nats", feature = "redis"))]
