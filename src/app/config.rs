@@ -59,8 +59,8 @@ pub struct Config {
     /// with 1008, a plain websocket with 4429; a request of long-polling is told 429.
     pub max_messages_per_second: Option<usize>,
     /// Bytes a second that one socket may send, with all that its transport adds to them; no limit by default, as for messages.
-    /// A client may send those of ten seconds at once, or two of the largest messages if that is more, and is closed as for
-    /// too many messages.
+    /// A client may send those of ten seconds at once, or twice `max_message` if that is more, and is closed as for too many
+    /// messages.
     pub max_bytes_per_second: Option<usize>,
     /// Services and events that one stream of server-sent events may name, added up; 100 by default, and 1 at least. Each event
     /// that happens is looked up among them. More are answered with 400. Sockets name nothing: they hear what their channels get.

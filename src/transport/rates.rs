@@ -39,7 +39,7 @@ impl Rates {
         fits.then_some(()).ok_or(CloseReason::TooManyMessages)
     }
 
-    /// Takes bytes from their bucket, which holds ten seconds of them, or two of the largest messages if that is more.
+    /// Takes bytes from their bucket, which holds ten seconds of them, or twice `max_message` if that is more.
     ///
     /// # Errors
     /// As [`message`](Self::message).

@@ -153,4 +153,17 @@ async fn what_was_sent_by_long_polling_counts_after_the_change_to_a_websocket() 
     assert_eq!(closed(&node), (1, 0));
 }
 
+#[tokio::test]
+async fn a_websocket_that_is_tried_while_polling_is_no_way_around_it() {
+    let node = with_messages().await;
+    let mut client = PollClient::connect(node.addr).await;
+    let mut socket = SocketClient::probe(node.addr, &client.sid).await;
+    for _ in 0..200 {
+        socket.send_message(Message::Ping(Vec::new().into())).await;
+    }
+    assert_eq!(socket.end().await, Heard::Closed(None));
+    assert_eq!(client.packet().await, "1");
+    assert_eq!((closed(&node), node.app.n_connections()), ((1, 0), 0));
+}
+
 const SEPARATOR: &str = "\u{1e}";

@@ -16,7 +16,7 @@ use super::client::{Client, PING};
 use super::mailbox::{Mailbox, Post};
 use super::packet::Packet;
 use super::payload;
-use super::probe::Probe;
+use super::probe::{Failed, Probe};
 use super::sessions::Place;
 use super::socket;
 use crate::app::App;
@@ -90,7 +90,7 @@ enum Upgrade {
     Changing(Interval, Probing),
 }
 
-type Probing = BoxFuture<'static, Option<Probe>>;
+type Probing = BoxFuture<'static, Result<Probe, Failed>>;
 
 /// Why polling is over.
 enum End {
@@ -236,7 +236,7 @@ impl Polling {
         }
         if let Upgrade::Probing(deadline, probing) = &mut self.upgrade {
             let (deadline, polled) = (*deadline, probing.as_mut().poll(cx));
-            self.answer_probe(deadline, polled);
+            self.answer_probe(deadline, polled)?;
         }
         self.poll_change(cx)
     }
@@ -245,15 +245,20 @@ impl Polling {
         matches!(self.upgrade, Upgrade::Changing(..))
     }
 
-    fn answer_probe(&mut self, deadline: Instant, polled: Poll<Option<Probe>>) {
+    fn answer_probe(
+        &mut self,
+        deadline: Instant,
+        polled: Poll<Result<Probe, Failed>>,
+    ) -> Result<(), End> {
         match polled {
             Poll::Pending => {}
-            Poll::Ready(None) => self.stay(),
-            Poll::Ready(Some(probe)) => {
-                let changing = in_time(deadline, probe.confirmed(self.app.clone()));
+            Poll::Ready(Err(failed)) => self.stay(failed)?,
+            Poll::Ready(Ok(probe)) => {
+                let changing = in_time(deadline, probe.confirmed());
                 self.upgrade = Upgrade::Changing(interval(RELEASE), changing);
             }
         }
+        Ok(())
     }
 
     fn poll_change(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
@@ -267,19 +272,20 @@ impl Polling {
         }
         match changing.as_mut().poll(cx) {
             Poll::Pending => Ok(is_released),
-            Poll::Ready(Some(probe)) => Err(End::Upgraded(Box::new(probe))),
-            Poll::Ready(None) => {
-                self.stay();
-                Ok(false)
-            }
+            Poll::Ready(Ok(probe)) => Err(End::Upgraded(Box::new(probe))),
+            Poll::Ready(Err(failed)) => self.stay(failed).map(|()| false),
         }
     }
 
-    /// Stays with polling; the client may try again.
-    fn stay(&mut self) {
+    /// Stays with polling, and the client may try again, unless what it did ends its session.
+    fn stay(&mut self, failed: Failed) -> Result<(), End> {
         tracing::debug!("a client did not change to a websocket");
         self.place.mailbox.end_upgrade();
         self.upgrade = Upgrade::None;
+        match failed {
+            Failed::Again => Ok(()),
+            Failed::Closed(reason) => Err(reason.into()),
+        }
     }
 
     fn into_socket(self, probe: Probe) -> Socket<Client> {
@@ -369,9 +375,10 @@ async fn polled(mailbox: &Mailbox) {
 
 fn in_time(
     deadline: Instant,
-    probing: impl Future<Output = Option<Probe>> + Send + 'static,
+    probing: impl Future<Output = Result<Probe, Failed>> + Send + 'static,
 ) -> Probing {
-    Box::pin(async move { timeout_at(deadline, probing).await.ok().flatten() })
+    let in_time = timeout_at(deadline, probing);
+    Box::pin(async move { in_time.await.unwrap_or(Err(Failed::Again)) })
 }
 
 const NOOP: &[u8] = b"6";

@@ -13,7 +13,9 @@ use hyper::rt::{Read, ReadBuf};
 use hyper::upgrade::OnUpgrade;
 use tungstenite::Message;
 
-use crate::app::App;
+use crate::app::{App, Config};
+use crate::connections::CloseReason;
+use crate::transport::rates::Rates;
 use crate::transport::websocket::{Io, Reader, TextFrame, UNREAD, Writer, close_frame, goodbye};
 
 /// A websocket and what of it is read and not yet looked at.
@@ -22,62 +24,89 @@ pub(super) struct Probe {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     pub(super) rest: Vec<u8>,
+    app: App,
+    /// What is sent here counts by itself: the client's own task knows nothing of it.
+    rates: Option<Box<Rates>>,
+}
+
+/// What becomes of a client that did not change over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Failed {
+    /// It may try again.
+    Again,
+    /// Its session ends.
+    Closed(CloseReason),
 }
 
 impl Probe {
-    /// Answers the client's probe; `None` when there is none.
-    pub(super) async fn begin(app: App, upgrade: OnUpgrade) -> Option<Self> {
-        let (io, read) = Io::new(upgrade.await.ok()?);
-        let mut probe = Self {
+    /// Answers the client's probe.
+    pub(super) async fn begin(app: App, upgrade: OnUpgrade) -> Result<Self, Failed> {
+        let (io, read) = Io::new(upgrade.await.map_err(|_| Failed::Again)?);
+        let probe = Self {
             io,
             reader: Reader::new(app.config().max_message),
             writer: Writer::default(),
             rest: read.into(),
+            rates: Rates::of(app.config()),
+            app,
         };
-        let has_probe = probe.hears("2probe").await;
-        if has_probe {
-            probe.writer.push(TextFrame::of("3probe"));
-            let written = poll_fn(|cx| probe.writer.poll_write(&mut probe.io, cx)).await;
-            return written.is_ok().then_some(probe);
-        }
-        probe.close(&app);
-        None
+        let mut probe = probe.heard("2probe").await?;
+        probe.writer.push(TextFrame::of("3probe"));
+        poll_fn(|cx| probe.writer.poll_write(&mut probe.io, cx)).await?;
+        Ok(probe)
     }
 
-    /// Waits for the client to change over; `None` when it does not.
-    pub(super) async fn confirmed(mut self, app: App) -> Option<Self> {
-        if self.hears("5").await {
-            return Some(self);
-        }
-        self.close(&app);
-        None
+    /// Waits for the client to change over.
+    pub(super) async fn confirmed(self) -> Result<Self, Failed> {
+        self.heard("5").await
     }
 
-    /// Waits for the next message and tells whether it is that packet.
-    async fn hears(&mut self, packet: &str) -> bool {
-        loop {
-            match poll_fn(|cx| self.poll_message(cx)).await {
-                Ok(Message::Text(text)) => return text.as_str() == packet,
-                Ok(Message::Ping(_) | Message::Pong(_)) => {}
-                _ => return false,
+    /// Waits for a packet, and ends the websocket when something else comes.
+    async fn heard(mut self, packet: &str) -> Result<Self, Failed> {
+        match self.hear(packet).await {
+            Ok(()) => Ok(self),
+            Err(failed) => {
+                self.close();
+                Err(failed)
             }
         }
     }
 
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Message>> {
+    async fn hear(&mut self, packet: &str) -> Result<(), Failed> {
+        loop {
+            match poll_fn(|cx| self.poll_message(cx)).await? {
+                Message::Text(text) if text.as_str() == packet => return Ok(()),
+                Message::Ping(_) | Message::Pong(_) => {}
+                _ => return Err(Failed::Again),
+            }
+        }
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Failed>> {
         loop {
             ready!(self.writer.poll_write(&mut self.io, cx))?;
             if let Some(message) = self.decode()? {
+                self.count(Rates::message)?;
                 return Poll::Ready(Ok(message));
             }
             let mut memory = UNREAD;
             let mut buffer = ReadBuf::uninit(&mut memory);
             ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            let n = buffer.filled().len();
+            if n == 0 {
+                return Poll::Ready(Err(Failed::Again));
             }
+            self.count(|rates, config| rates.bytes(n, config))?;
             self.rest.extend_from_slice(buffer.filled());
         }
+    }
+
+    fn count(
+        &mut self,
+        take: impl FnOnce(&mut Rates, &Config) -> Result<(), CloseReason>,
+    ) -> Result<(), CloseReason> {
+        let rates = self.rates.as_mut();
+        rates.map_or(Ok(()), |rates| take(rates, self.app.config()))
     }
 
     fn decode(&mut self) -> io::Result<Option<Message>> {
@@ -92,10 +121,23 @@ impl Probe {
     }
 
     /// Says goodbye, which the client need not take before it may try again.
-    fn close(mut self, app: &App) {
+    fn close(mut self) {
         self.writer.push(close_frame(None));
+        let app = self.app.clone();
         app.tasks().spawn("goodbye", async move {
             goodbye(&mut self.io, &mut self.writer).await;
         });
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(_: io::Error) -> Self {
+        Self::Again
+    }
+}
+
+impl From<CloseReason> for Failed {
+    fn from(reason: CloseReason) -> Self {
+        Self::Closed(reason)
     }
 }
