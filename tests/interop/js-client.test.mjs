@@ -55,6 +55,18 @@ describe('a websocket in Node', () => {
     assert.equal((await todos.remove(made.id)).text, 'new')
   })
 
+  it('comes back after it sent too fast', async () => {
+    const strict = await startFixture({ MAX_MESSAGES_PER_SECOND: '5' })
+    const client = connected(strict.url)
+    await isOpen(client)
+    const calls = Array.from({ length: 200 }, () => client.service('todos').find())
+    const answers = await within(LIMIT_MS, 'answers and failures', Promise.allSettled(calls))
+    assert.ok(answers.some(({ reason }) => reason?.name === 'ConnectionLost'))
+    assert.equal(client.told.find((what) => what.code)?.code, 4429)
+    await isOpen(client, 2)
+    assert.ok(Array.isArray(await client.service('todos').find()))
+  })
+
   it('fails as the service does', async () => {
     const error = await failure(connected().service('todos').get(-1))
     assert.deepEqual([error.name, error.code, error.className], ['NotFound', 404, 'not-found'])
