@@ -10,7 +10,13 @@ pub(crate) const EVENT_BYTES: usize = 300;
 
 /// Returns the event with a number; all have the same length.
 pub(crate) fn event(seq: u64) -> Value {
-    json!({ "seq": format!("{seq:0SEQ_DIGITS$}"), "text": "x".repeat(FILL) })
+    event_of(EVENT_BYTES, seq)
+}
+
+/// Returns an event of so many bytes, of which there are never fewer than its number takes.
+pub(crate) fn event_of(bytes: usize, seq: u64) -> Value {
+    let fill = bytes.saturating_sub(LEAST_BYTES);
+    json!({ "seq": format!("{seq:0SEQ_DIGITS$}"), "text": "x".repeat(fill) })
 }
 
 /// Returns the unmasked text frame that carries the event to a Socket.IO client.
@@ -18,7 +24,7 @@ pub(crate) fn frame(seq: u64) -> Vec<u8> {
     unmasked(&format!(r#"42["{PATH} created",{}]"#, event(seq)))
 }
 
-/// Returns a text frame of a server, of at most 64 KiB.
+/// Returns a text frame of a server.
 pub(crate) fn unmasked(text: &str) -> Vec<u8> {
     let mut frame = head(0, text);
     frame.extend(text.as_bytes());
@@ -34,12 +40,17 @@ pub(crate) fn masked(text: &str) -> Vec<u8> {
 }
 
 fn head(mask: u8, text: &str) -> Vec<u8> {
-    match u8::try_from(text.len()) {
-        Ok(length) if length < LENGTH_IS_U16 => vec![TEXT, mask | length],
-        _ => {
-            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let length = text.len();
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length), _) if length < LENGTH_IS_U16 => vec![TEXT, mask | length],
+        (_, Ok(length)) => {
             let [high, low] = length.to_be_bytes();
             vec![TEXT, mask | LENGTH_IS_U16, high, low]
+        }
+        _ => {
+            let mut head = vec![TEXT, mask | LENGTH_IS_U64];
+            head.extend((length as u64).to_be_bytes());
+            head
         }
     }
 }
@@ -94,4 +105,4 @@ const MASK: u8 = 0x80;
 const LENGTH_IS_U16: u8 = 126;
 const LENGTH_IS_U64: u8 = 127;
 const SEQ_DIGITS: usize = 10;
-const FILL: usize = EVENT_BYTES - r#"{"seq":"","text":""}"#.len() - SEQ_DIGITS;
+const LEAST_BYTES: usize = r#"{"seq":"","text":""}"#.len() + SEQ_DIGITS;

@@ -52,13 +52,17 @@ impl Process {
         Ok(writeln!(input, "{line}")?)
     }
 
-    /// Waits for a line and returns its words behind the first one, which must be `word`.
+    /// Waits for a line and returns its words behind the first one, which must be `word`; a process that can not say it may say
+    /// `failed: WHY`.
     pub(crate) fn hear(&mut self, word: &str) -> Outcome<Vec<u64>> {
         let mut line = String::new();
         self.lines.read_line(&mut line)?;
         let mut words = line.split_whitespace();
         if words.next() != Some(word) {
-            return Err(format!("the run failed: no '{word}' from a process").into());
+            return Err(match line.trim().strip_prefix("failed: ") {
+                Some(why) => why.into(),
+                None => format!("the run failed: no '{word}' from a process").into(),
+            });
         }
         Ok(words.map(str::parse).collect::<Result<_, _>>()?)
     }
@@ -72,14 +76,18 @@ impl Process {
         Err(format!("the run failed: a process ended with {status}").into())
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the CPU time that all threads of the process have used.
     pub(crate) fn cpu(&self) -> Outcome<Cpu> {
-        cpu_of(self.child.id())
+        cpu_of(self.id())
     }
 
     /// Returns the resident memory of the process in bytes.
     pub(crate) fn resident(&self) -> Outcome<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next());
         Ok(kib.ok_or("no VmRSS in status")?.parse::<f64>()? * 1024.0)

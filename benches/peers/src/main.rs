@@ -1,54 +1,60 @@
-//! What an event costs on two nodes behind one Redis, on wingbeat and on its peers, beside bare loops that write the same bytes.
+//! What an event costs on two nodes behind one broker, on wingbeat and on its peers, beside bare loops that write the same bytes.
 //!
 //! ```text
 //! npm --prefix tests/interop ci
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- ways
 //! ```
+//!
+//! | mode | what it prints |
+//! |---|---|
+//! | none | the table of wingbeat and its peers, over Redis with clients of Socket.IO |
+//! | `ways` | the same table of wingbeat over other brokers, with other clients, and with data that differs between clients |
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of both nodes in S, A and B |
+//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B |
 //! | `WINGBEAT_BENCH_IDLE` | `10000` | clients of both nodes in C |
 //! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement |
-//! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all systems take their turn; the table shows medians |
+//! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all systems take their turn; the tables show medians |
 //! | `WINGBEAT_BENCH_SYSTEMS` | all | those whose name contains one of these words, with commas between |
+//! | `WINGBEAT_BENCH_CHART` | none | the SVG file that the tables are drawn into |
 //!
-//! A client of the first node creates messages of 300 bytes; each goes to all clients, half of which are on the second node.
-//! Every server is a process of its own, and so are Redis and the client; CPU is that of the servers and of Redis. The
+//! A client of the first node creates messages of 300 bytes; each goes to all clients, which are spread over the nodes.
+//! Every server is a process of its own, and so are the broker and the client; CPU is that of the servers and of the broker. The
 //! client checks every delivery on every connection: a measurement in which one is missing, doubled, out of order or differs
 //! in one byte shows that in place of figures. It runs on Linux only, for it reads `/proc`, and wants `redis-server` and
-//! `node`.
+//! `node`, and for `ways` RabbitMQ and `nats-server`.
 
 #[path = "../../fanout/figures.rs"]
 mod figures;
-#[path = "../../fanout/flight.rs"]
-#[allow(dead_code, reason = "an end without events is for one node alone")]
-mod flight;
 #[path = "../../fanout/floor.rs"]
 mod floor;
 #[path = "../../fanout/frame.rs"]
 mod frame;
-#[path = "../../fanout/handshake.rs"]
-mod handshake;
 #[path = "../../fanout/process.rs"]
 #[allow(dead_code, reason = "servers are killed here")]
 mod process;
-#[path = "../../fanout/receiver.rs"]
-mod receiver;
 
 mod broker;
+mod chart;
 mod client;
+mod guard;
+mod markdown;
 mod measure;
 mod report;
-mod sender;
 mod servers;
+mod shape;
 mod system;
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::process::ExitCode;
 
 use measure::Plan;
+use report::Report;
+use system::System;
 
 /// How everything here ends.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -57,12 +63,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
-        ["--role", "client", args @ ..] => client::main(args),
-        ["--role", mode @ ("floor" | "coalescing-floor"), connections] => {
-            floor::main(mode, connections)
-        }
-        ["--role", server, uri] => servers::main(server, uri),
-        _ => bench(),
+        ["--role", role, args @ ..] => play(role, args),
+        [] => table(&System::PEERS, false),
+        ["ways"] => table(&System::WAYS, true),
+        _ => Err("the mode is `ways`; without it, the table of peers is measured".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,13 +77,39 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench() -> Outcome<()> {
-    let plan = Plan::from_env()?;
-    report::head(&plan);
-    let mut rounds = Vec::new();
-    for _ in 0..plan.rounds {
-        rounds.extend(measure::round(&plan)?);
+/// Does the part of one of the processes; what fails is told the parent process in place of what it waits for.
+fn play(role: &str, args: &[&str]) -> Outcome<()> {
+    let played = match (role, args) {
+        ("client", args) => client::main(args),
+        ("floor" | "coalescing-floor", [connections]) => floor::main(role, connections),
+        (server, [uri, shape @ ..]) => servers::main(server, uri, shape),
+        _ => Err(format!("the role '{role}' wants arguments").into()),
+    };
+    if let Err(error) = &played {
+        process::say(&format!("failed: {error}"))?;
     }
-    report::tables(&plan, &rounds);
-    Ok(())
+    played
+}
+
+/// Measures all systems in turn and fails if wingbeat does.
+fn table(systems: &[System], is_of_ways: bool) -> Outcome<()> {
+    let plan = Plan::from_env()?;
+    let rounds = (0..plan.rounds).map(|round| measure::round(&plan, systems, round));
+    let measured: Vec<_> = rounds.flatten().collect();
+    let report = Report {
+        plan: &plan,
+        systems: plan.wanted(systems),
+        measured: &measured,
+        is_of_ways,
+    };
+    report::head(&plan);
+    report.print();
+    if let Some(path) = &plan.chart {
+        fs::write(path, chart::bars(&report))?;
+    }
+    let failed = measured.iter().find_map(|row| {
+        let why = row.figures.as_ref().err()?;
+        (!row.system.is_peer()).then(|| format!("{} failed: {why}", row.system.label()))
+    });
+    failed.map_or(Ok(()), |why| Err(why.into()))
 }

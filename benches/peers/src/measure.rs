@@ -1,21 +1,25 @@
 //! What is measured: every system, under every workload, in fresh processes.
 
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Outcome;
 use crate::figures::setting;
 use crate::process::Process;
-use crate::system::{Running, System};
+use crate::system::{Running, Setup, System};
 
 /// How much is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// Those of all nodes.
     pub(crate) connections: u32,
     pub(crate) idle: u32,
     pub(crate) time: Duration,
     pub(crate) rounds: usize,
-    systems: String,
+    pub(crate) chart: Option<PathBuf>,
+    /// Words of which a label must have one.
+    words: String,
 }
 
 /// What is asked of a system.
@@ -33,43 +37,72 @@ pub(crate) enum Workload {
     Few,
 }
 
-/// What one system did under one workload, or why there are no figures.
+/// What one system did under one workload in one round, or why there are no figures.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
+    pub(crate) round: usize,
     pub(crate) system: System,
     pub(crate) workload: Workload,
     pub(crate) figures: Result<Figures, String>,
 }
 
+/// The figures that the tables show.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Figures {
-    Load {
-        /// Microseconds of CPU.
-        per_event: f64,
-        per_delivery: f64,
-        events_per_second: f64,
-        deliveries_per_second: f64,
-    },
+pub(crate) struct Figures {
+    /// Microseconds of CPU for a delivery or an event, milliseconds until half of the events were everywhere, or bytes.
+    pub(crate) cost: f64,
+    /// Deliveries or events a second, or the milliseconds until 99 of 100 events were everywhere.
+    pub(crate) beside: f64,
+    /// How much of a core the client used.
+    pub(crate) client: f64,
+    pub(crate) deliveries: f64,
+}
+
+/// A system that runs, and its client.
+pub(crate) struct Trial {
+    pub(crate) running: Running,
+    client: Process,
+    setup: Setup,
+    /// Memory of an idle connection.
+    pub(crate) idle_bytes: f64,
+}
+
+/// What came of asking for events for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flown {
+    pub(crate) events: f64,
+    /// At all clients.
+    pub(crate) deliveries: f64,
+    pub(crate) seconds: f64,
     /// Milliseconds from asking for an event to its receipt at the last client.
-    Latency { p50: f64, p99: f64 },
-    /// Bytes of a connection.
-    Memory(f64),
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    /// Events that were not asked for, as too many were on their way.
+    pub(crate) held: u64,
+    /// Microseconds of CPU that the servers and the broker used.
+    pub(crate) micros: f64,
+    /// How much of a core the client used.
+    pub(crate) client: f64,
 }
 
 /// Lets every system take its turn under every workload.
-pub(crate) fn round(plan: &Plan) -> Outcome<Vec<Measured>> {
+pub(crate) fn round(plan: &Plan, systems: &[System], round: usize) -> Vec<Measured> {
     let mut measured = Vec::new();
     for workload in Workload::ALL {
-        for system in plan.systems().filter(|system| workload.is_for(*system)) {
+        let mut systems = plan.wanted(systems);
+        systems.retain(|system| workload.is_for(*system));
+        for system in systems {
+            eprintln!("round {}, {workload:?}: {}", round + 1, system.label());
             let figures = workload.measure(plan, system);
             measured.push(Measured {
+                round,
                 system,
                 workload,
                 figures: figures.map_err(|error| error.to_string()),
             });
         }
     }
-    Ok(measured)
+    measured
 }
 
 impl Plan {
@@ -79,16 +112,17 @@ impl Plan {
             idle: setting("WINGBEAT_BENCH_IDLE", 10_000)?,
             time: Duration::from_secs_f64(setting("WINGBEAT_BENCH_SECONDS", 4.0)?),
             rounds: setting("WINGBEAT_BENCH_ROUNDS", 3)?,
-            systems: env::var("WINGBEAT_BENCH_SYSTEMS").unwrap_or_default(),
+            chart: env::var_os("WINGBEAT_BENCH_CHART").map(PathBuf::from),
+            words: env::var("WINGBEAT_BENCH_SYSTEMS").unwrap_or_default(),
         })
     }
 
-    pub(crate) fn systems(&self) -> impl Iterator<Item = System> {
-        let is_wanted = |system: &System| {
-            let mut words = self.systems.split(',');
+    pub(crate) fn wanted(&self, systems: &[System]) -> Vec<System> {
+        let is_wanted = |system: &&System| {
+            let mut words = self.words.split(',');
             words.any(|word| system.label().contains(word))
         };
-        System::ALL.into_iter().filter(is_wanted)
+        systems.iter().filter(is_wanted).copied().collect()
     }
 }
 
@@ -115,74 +149,113 @@ impl Workload {
     }
 
     fn measure(self, plan: &Plan, system: System) -> Outcome<Figures> {
-        let connections = self.connections(plan);
-        let running = system.start(connections)?;
+        let mut trial = Trial::start(system.setup(self.connections(plan)))?;
+        Ok(match self {
+            Self::Serial => trial.load(1, plan.time)?.of_delivery(),
+            Self::Saturated => trial.load(WINDOW, plan.time)?.of_delivery(),
+            Self::Few => trial.load(WINDOW, plan.time)?.of_event(),
+            Self::Paced => trial.pace(PERIOD, NO_LIMIT, plan.time)?.of_time(),
+            Self::Idle => Figures {
+                cost: trial.idle_bytes,
+                beside: f64::NAN,
+                client: f64::NAN,
+                deliveries: 0.0,
+            },
+        })
+    }
+}
+
+impl Trial {
+    pub(crate) fn start(setup: Setup) -> Outcome<Self> {
+        let running = setup.start()?;
         let before = running.resident()?;
-        let mut client = client(system, connections, &running)?;
-        client.hear("open")?;
-        match self {
-            Self::Idle => {
-                let bytes = running.resident()? - before;
-                Ok(Figures::Memory(bytes / f64::from(connections)))
-            }
-            Self::Paced => paced(plan, &mut client),
-            Self::Serial => load(plan, 1, connections, &running, &mut client),
-            Self::Saturated | Self::Few => load(plan, 32, connections, &running, &mut client),
+        let client = setup.client(&running)?;
+        let bytes = running.resident()? - before;
+        Ok(Self {
+            running,
+            client,
+            idle_bytes: bytes / f64::from(setup.connections),
+            setup,
+        })
+    }
+
+    /// Keeps so many events on their way; measures after a while in which Node compiles what it runs often.
+    pub(crate) fn load(&mut self, window: u64, time: Duration) -> Outcome<Flown> {
+        self.keep(window, time / 4)?;
+        self.keep(window, time)
+    }
+
+    fn keep(&mut self, window: u64, time: Duration) -> Outcome<Flown> {
+        self.fly(&format!("keep {window} {}", time.as_millis()))
+    }
+
+    /// Asks for an event in each period unless `limit` are on their way.
+    pub(crate) fn pace(
+        &mut self,
+        period: Duration,
+        limit: usize,
+        time: Duration,
+    ) -> Outcome<Flown> {
+        let (millis, nanos) = (time.as_millis(), period.as_nanos());
+        self.fly(&format!("pace {limit} {millis} {nanos}"))
+    }
+
+    fn fly(&mut self, command: &str) -> Outcome<Flown> {
+        let before = (self.running.cpu()?, self.client_cpu()?);
+        self.client.tell(command)?;
+        let words = self.client.hear("flown")?;
+        let after = (self.running.cpu()?, self.client_cpu()?);
+        let [events, nanos, p50, p99, held] = *words.as_slice() else {
+            return Err("a client without figures".into());
+        };
+        let seconds = nanos as f64 / 1e9;
+        Ok(Flown {
+            events: events as f64,
+            deliveries: self.setup.deliveries(events),
+            seconds,
+            p50: p50 as f64 / 1e6,
+            p99: p99 as f64 / 1e6,
+            held,
+            micros: (after.0 - before.0) * 1e6,
+            client: (after.1 - before.1) / seconds,
+        })
+    }
+
+    fn client_cpu(&self) -> Outcome<f64> {
+        let cpu = self.client.cpu()?;
+        Ok(cpu.user + cpu.system)
+    }
+}
+
+impl Flown {
+    pub(crate) fn of_delivery(&self) -> Figures {
+        Figures {
+            cost: self.micros / self.deliveries,
+            beside: self.deliveries / self.seconds,
+            client: self.client,
+            deliveries: self.deliveries,
+        }
+    }
+
+    pub(crate) fn of_event(&self) -> Figures {
+        Figures {
+            cost: self.micros / self.events,
+            beside: self.events / self.seconds,
+            ..self.of_delivery()
+        }
+    }
+
+    fn of_time(&self) -> Figures {
+        Figures {
+            cost: self.p50,
+            beside: self.p99,
+            ..self.of_delivery()
         }
     }
 }
 
-fn client(system: System, connections: u32, running: &Running) -> Outcome<Process> {
-    let mut args = vec![
-        system.protocol().to_owned(),
-        connections.to_string(),
-        running.control.to_string(),
-    ];
-    args.extend(running.ports.iter().map(u64::to_string));
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    Process::start("client", &args)
-}
-
-/// Measures after a while in which Node compiles what it runs often.
-fn load(
-    plan: &Plan,
-    window: u64,
-    connections: u32,
-    running: &Running,
-    client: &mut Process,
-) -> Outcome<Figures> {
-    run(client, window, plan.time / 4)?;
-    let before = running.cpu()?;
-    let (events, seconds) = run(client, window, plan.time)?;
-    let after = running.cpu()?;
-    let micros = (after - before) * 1e6;
-    let deliveries = events * f64::from(connections);
-    Ok(Figures::Load {
-        per_event: micros / events,
-        per_delivery: micros / deliveries,
-        events_per_second: events / seconds,
-        deliveries_per_second: deliveries / seconds,
-    })
-}
-
-/// Returns how many events every client got, and in how many seconds.
-fn run(client: &mut Process, window: u64, time: Duration) -> Outcome<(f64, f64)> {
-    client.tell(&format!("run {window} {}", time.as_millis()))?;
-    match *client.hear("done")?.as_slice() {
-        [events, nanos] => Ok((events as f64, nanos as f64 / 1e9)),
-        _ => Err("a client without figures".into()),
-    }
-}
-
-fn paced(plan: &Plan, client: &mut Process) -> Outcome<Figures> {
-    client.tell(&format!("pace {PERIOD_MICROS} {}", plan.time.as_millis()))?;
-    match *client.hear("paced")?.as_slice() {
-        [p50, p99] => Ok(Figures::Latency {
-            p50: p50 as f64 / 1e6,
-            p99: p99 as f64 / 1e6,
-        }),
-        _ => Err("a client without figures".into()),
-    }
-}
-
-const PERIOD_MICROS: u32 = 50_000;
+/// How many events are on their way in A and D.
+pub(crate) const WINDOW: u64 = 32;
+/// 20 events a second.
+const PERIOD: Duration = Duration::from_millis(50);
+const NO_LIMIT: usize = usize::MAX;

@@ -1,123 +1,227 @@
-//! The tables.
+//! The tables of systems: medians of all rounds, from the least to the most, and ratios.
 
 use std::thread::available_parallelism;
 
 use crate::figures::median;
 use crate::frame::{EVENT_BYTES, frame};
+use crate::markdown::{Table, figure, whole};
 use crate::measure::{Figures, Measured, Plan, Workload};
 use crate::system::System;
+
+/// What was measured of which systems.
+pub(crate) struct Report<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) systems: Vec<System>,
+    pub(crate) measured: &'a [Measured],
+    /// Whether wingbeat is compared with itself and not with peers.
+    pub(crate) is_of_ways: bool,
+}
+
+/// A column with ratios to a system.
+struct Reference {
+    name: &'static str,
+    system: Option<System>,
+}
 
 /// Says what is measured, and on what.
 pub(crate) fn head(plan: &Plan) {
     let cores = available_parallelism().map_or(1, usize::from);
     println!(
-        "events of {EVENT_BYTES} bytes (frame: {} bytes) on two nodes behind one Redis, created by a client of the first",
-        frame(0).len()
-    );
-    println!(
-        "{cores} cores of {}, shared with the client; medians of {} interleaved rounds, {:?} each",
+        "Events of {EVENT_BYTES} bytes ({} in a Socket.IO frame), created by a client of the first of two nodes behind one broker, on {cores} cores of {} \
+         shared with the client; medians (and least–most) of {} interleaved rounds of {:?}.",
+        frame(0).len(),
         std::env::consts::ARCH,
         plan.rounds,
         plan.time
     );
 }
 
-pub(crate) fn tables(plan: &Plan, measured: &[Measured]) {
-    for workload in Workload::ALL {
-        println!("\n{}", title(workload, workload.connections(plan)));
-        println!("{:<52}{}", "", columns(workload));
-        let floor = of(measured, workload, System::Floor).map(|floor| floor[0]);
-        for system in plan.systems() {
-            let is_here = |row: &&Measured| (row.workload, row.system) == (workload, system);
-            let rows: Vec<&Measured> = measured.iter().filter(is_here).collect();
-            if !rows.is_empty() {
-                row(system, &rows, of(measured, workload, system), floor);
+impl Report<'_> {
+    pub(crate) fn print(&self) {
+        for workload in Workload::ALL {
+            println!(
+                "\n**{}**\n",
+                title(workload, workload.connections(self.plan))
+            );
+            self.table(workload).print();
+            self.print_remarks(workload);
+        }
+        let deliveries = self
+            .measured
+            .iter()
+            .filter_map(|row| row.figures.as_ref().ok());
+        let deliveries: f64 = deliveries.map(|figures| figures.deliveries).sum();
+        println!(
+            "\n{} deliveries checked: none of the systems with figures missed, doubled, reordered or altered one.",
+            whole(deliveries)
+        );
+    }
+
+    /// Returns the median cost of a system, unless it failed once.
+    pub(crate) fn cost(&self, workload: Workload, system: System) -> Option<f64> {
+        let figures = self.figures(workload, system)?;
+        Some(median(figures.iter().map(|figures| figures.cost)))
+    }
+
+    pub(crate) fn is_measured(&self, workload: Workload, system: System) -> bool {
+        self.of(workload, system).next().is_some()
+    }
+
+    fn table(&self, workload: Workload) -> Table {
+        let references = self.references(workload);
+        let [cost, beside] = columns(workload);
+        let mut head = vec!["", cost, "least–most"];
+        head.extend((!beside.is_empty()).then_some(beside));
+        head.extend(references.iter().map(|reference| reference.name));
+        head.extend((workload != Workload::Idle).then_some("client's core"));
+        let mut table = Table::new(head);
+        for system in &self.systems {
+            if self.is_measured(workload, *system) {
+                table.row(self.row(workload, *system, &references));
             }
         }
+        table
     }
+
+    fn row(&self, workload: Workload, system: System, references: &[Reference]) -> Vec<String> {
+        let figures = self.figures(workload, system).unwrap_or_default();
+        let column = |of: fn(&Figures) -> f64| figure(median(figures.iter().map(of)));
+        let mut cells = vec![
+            system.label().to_owned(),
+            column(|figures| figures.cost),
+            spread(figures.iter().map(|figures| figures.cost)),
+        ];
+        if workload != Workload::Idle {
+            cells.push(column(|figures| figures.beside));
+        }
+        let ratios = references.iter().map(|reference| {
+            let reference = reference.system?;
+            self.ratio(workload, system, reference)
+        });
+        cells.extend(ratios.map(|ratio| figure(ratio.unwrap_or(f64::NAN))));
+        if workload != Workload::Idle {
+            let share = median(figures.iter().map(|figures| figures.client));
+            cells.push(if share.is_nan() {
+                figure(share)
+            } else {
+                format!("{:.0} %", share * 100.0)
+            });
+        }
+        cells
+    }
+
+    /// Takes ratios round by round, since a shared machine is not the same in each.
+    fn ratio(&self, workload: Workload, system: System, reference: System) -> Option<f64> {
+        let figures = self.figures(workload, system)?;
+        let references = self.figures(workload, reference)?;
+        let pairs = figures.iter().zip(&references);
+        Some(median(pairs.map(|(one, other)| one.cost / other.cost)))
+    }
+
+    fn references(&self, workload: Workload) -> Vec<Reference> {
+        let floor = match workload {
+            Workload::Serial | Workload::Paced | Workload::Few => ("÷ floor", System::Floor),
+            Workload::Saturated => ("÷ coalescing floor", System::CoalescingFloor),
+            Workload::Idle => return Vec::new(),
+        };
+        let mut references = vec![Reference {
+            name: floor.0,
+            system: Some(floor.1),
+        }];
+        if self.is_of_ways {
+            references.push(Reference {
+                name: "÷ wingbeat",
+                system: Some(System::Wingbeat),
+            });
+        } else if workload == Workload::Few {
+            references.push(Reference {
+                name: "÷ best peer",
+                system: self.best_peer(workload),
+            });
+        }
+        references
+    }
+
+    /// Returns the peer with the least cost among those that delivered everything.
+    fn best_peer(&self, workload: Workload) -> Option<System> {
+        let peers = self.systems.iter().filter(|system| system.is_peer());
+        let costs = peers.filter_map(|peer| Some((*peer, self.cost(workload, *peer)?)));
+        let best = costs.min_by(|one, other| one.1.total_cmp(&other.1));
+        best.map(|(peer, _)| peer)
+    }
+
+    fn print_remarks(&self, workload: Workload) {
+        let mut remarks = Vec::new();
+        if let Some(peer) = self
+            .best_peer(workload)
+            .filter(|_| workload == Workload::Few)
+        {
+            remarks.push(format!(
+                "best peer that delivered everything: {}",
+                peer.label()
+            ));
+        }
+        for system in &self.systems {
+            let rows: Vec<&Measured> = self.of(workload, *system).collect();
+            let failures: Vec<&String> = rows
+                .iter()
+                .filter_map(|row| row.figures.as_ref().err())
+                .collect();
+            if let Some(why) = failures.first() {
+                let (n, of) = (failures.len(), rows.len());
+                remarks.push(format!(
+                    "no figures for {}: {n} of {of} rounds failed: {why}",
+                    system.label()
+                ));
+            }
+        }
+        if !remarks.is_empty() {
+            println!("\n- {}", remarks.join("\n- "));
+        }
+    }
+
+    fn of(&self, workload: Workload, system: System) -> impl Iterator<Item = &Measured> {
+        let is_here = move |row: &&Measured| (row.workload, row.system) == (workload, system);
+        self.measured.iter().filter(is_here)
+    }
+
+    /// Returns the figures of all rounds, in their order; `None` if the system failed in one, or was not measured.
+    fn figures(&self, workload: Workload, system: System) -> Option<Vec<Figures>> {
+        let mut rows: Vec<&Measured> = self.of(workload, system).collect();
+        rows.sort_by_key(|row| row.round);
+        let figures: Vec<Figures> = rows
+            .iter()
+            .map(|row| row.figures.as_ref().ok().copied())
+            .collect::<Option<_>>()?;
+        (!figures.is_empty()).then_some(figures)
+    }
+}
+
+fn spread(figures: impl Iterator<Item = f64> + Clone) -> String {
+    let least = figures.clone().fold(f64::NAN, f64::min);
+    let most = figures.fold(f64::NAN, f64::max);
+    if least.is_nan() {
+        return figure(least);
+    }
+    format!("{}–{}", figure(least), figure(most))
 }
 
 fn title(workload: Workload, connections: u32) -> String {
     let what = match workload {
         Workload::Serial => "S, serial: the next event when every client has the last one",
         Workload::Saturated => "A, saturated: 32 events on their way",
-        Workload::Paced => {
-            "B, paced: 20 events a second, milliseconds until the last client has one"
-        }
+        Workload::Paced => "B, paced: 20 events a second, until the last client has one",
         Workload::Idle => "C, idle",
         Workload::Few => "D, few clients: 32 events on their way",
     };
-    format!("{what}; {connections} clients")
+    format!("{what}; {} clients", whole(f64::from(connections)))
 }
 
-fn columns(workload: Workload) -> String {
-    let names: &[&str] = match workload {
-        Workload::Serial | Workload::Saturated => &["CPU µs/delivery", "deliveries/s", "÷ floor"],
-        Workload::Few => &["CPU µs/event", "events/s", "÷ floor"],
-        Workload::Paced => &["p50 ms", "p99 ms", "p50 ÷ floor"],
-        Workload::Idle => &["bytes", "", ""],
-    };
-    names.iter().map(|name| format!("{name:>17}")).collect()
-}
-
-fn row(system: System, rows: &[&Measured], figures: Option<[f64; 2]>, floor: Option<f64>) {
-    let label = system.label();
-    let failed: Vec<&String> = rows
-        .iter()
-        .filter_map(|row| row.figures.as_ref().err())
-        .collect();
-    match figures {
-        Some([first, second]) => println!(
-            "{label:<52}{}",
-            cells(rows[0].workload, [first, second], floor)
-        ),
-        None => println!("{label:<52}"),
-    }
-    if let Some(why) = failed.first() {
-        println!("  {} of {} rounds failed: {why}", failed.len(), rows.len());
-    }
-}
-
-fn cells(workload: Workload, [first, second]: [f64; 2], floor: Option<f64>) -> String {
-    let ratio =
-        |figure: f64| floor.map_or_else(String::new, |floor| format!("{:.2}", figure / floor));
-    let cells = match workload {
-        Workload::Serial | Workload::Saturated => {
-            [format!("{first:.2}"), format!("{second:.0}"), ratio(first)]
-        }
-        Workload::Few => [format!("{first:.1}"), format!("{second:.0}"), ratio(first)],
-        Workload::Paced => [format!("{first:.1}"), format!("{second:.1}"), ratio(first)],
-        Workload::Idle => [format!("{first:.0}"), String::new(), String::new()],
-    };
-    cells.iter().map(|cell| format!("{cell:>17}")).collect()
-}
-
-/// Returns the medians of the two figures that the table shows.
-fn of(measured: &[Measured], workload: Workload, system: System) -> Option<[f64; 2]> {
-    let rows = measured
-        .iter()
-        .filter(|row| (row.workload, row.system) == (workload, system));
-    let figures: Vec<[f64; 2]> = rows
-        .filter_map(|row| row.figures.as_ref().ok())
-        .map(|figures| shown(*figures, workload))
-        .collect();
-    let column = |at: usize| median(figures.iter().map(|row| row[at]));
-    (!figures.is_empty()).then(|| [column(0), column(1)])
-}
-
-fn shown(figures: Figures, workload: Workload) -> [f64; 2] {
-    match figures {
-        Figures::Load {
-            per_event,
-            events_per_second,
-            ..
-        } if workload == Workload::Few => [per_event, events_per_second],
-        Figures::Load {
-            per_delivery,
-            deliveries_per_second,
-            ..
-        } => [per_delivery, deliveries_per_second],
-        Figures::Latency { p50, p99 } => [p50, p99],
-        Figures::Memory(bytes) => [bytes, 0.0],
+fn columns(workload: Workload) -> [&'static str; 2] {
+    match workload {
+        Workload::Serial | Workload::Saturated => ["CPU µs a delivery", "deliveries/s"],
+        Workload::Paced => ["p50 ms", "p99 ms"],
+        Workload::Idle => ["bytes a client", ""],
+        Workload::Few => ["CPU µs an event", "events/s"],
     }
 }

@@ -8,12 +8,16 @@ use tokio::net::TcpListener;
 
 use crate::Outcome;
 use crate::process::say;
+use crate::shape::Shape;
 
 /// Serves until the process is killed.
-pub(crate) fn main(server: &str, uri: &str) -> Outcome<()> {
+pub(crate) fn main(server: &str, uri: &str, shape: &[&str]) -> Outcome<()> {
+    let shape = shape
+        .first()
+        .map_or(Ok(Shape::PLAIN), |text| text.parse())?;
     let runtime = tokio::runtime::Runtime::new()?;
     match server {
-        "wingbeat" => runtime.block_on(wingbeat::serve(uri)),
+        "wingbeat" => runtime.block_on(wingbeat::serve(uri, shape)),
         "by-hand" => runtime.block_on(by_hand::serve(uri)),
         "socketioxide" => runtime.block_on(oxide::serve(uri)),
         _ => Err(format!("there is no server '{server}'").into()),
