@@ -1,24 +1,28 @@
-//! What an event costs on two nodes behind one broker, on wingbeat and on its peers, beside bare loops that write the same bytes.
+//! What an event costs on two nodes behind one broker, on wingbeat and on its peers, beside bare loops that write the same bytes;
+//! and how that grows.
 //!
 //! ```text
 //! npm --prefix tests/interop ci
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- ways
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- growth
 //! ```
 //!
 //! | mode | what it prints |
 //! |---|---|
 //! | none | the table of wingbeat and its peers, over Redis with clients of Socket.IO |
 //! | `ways` | the same table of wingbeat over other brokers, with other clients, and with data that differs between clients |
+//! | `growth` | what an event costs with more connections, channels, bytes and nodes, as tables; names behind it choose some of `connections`, `channels`, `payload`, `nodes` |
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B |
+//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B, and while payload and nodes grow |
 //! | `WINGBEAT_BENCH_IDLE` | `10000` | clients of both nodes in C |
+//! | `WINGBEAT_BENCH_MOST` | `50000` | the most connections and channels of `growth` |
 //! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement |
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all systems take their turn; the tables show medians |
 //! | `WINGBEAT_BENCH_SYSTEMS` | all | those whose name contains one of these words, with commas between |
-//! | `WINGBEAT_BENCH_CHART` | none | the SVG file that the tables are drawn into |
+//! | `WINGBEAT_BENCH_CHART` | none | the SVG file that the tables are drawn into; `growth` puts the name of each curve behind its stem |
 //!
 //! A client of the first node creates messages of 300 bytes; each goes to all clients, which are spread over the nodes.
 //! Every server is a process of its own, and so are the broker and the client; CPU is that of the servers and of the broker. The
@@ -39,6 +43,7 @@ mod process;
 mod broker;
 mod chart;
 mod client;
+mod growth;
 mod guard;
 mod markdown;
 mod measure;
@@ -66,7 +71,11 @@ fn main() -> ExitCode {
         ["--role", role, args @ ..] => play(role, args),
         [] => table(&System::PEERS, false),
         ["ways"] => table(&System::WAYS, true),
-        _ => Err("the mode is `ways`; without it, the table of peers is measured".into()),
+        ["growth", names @ ..] => growth::main(names),
+        _ => Err(
+            "the modes are ways and growth; without one, the table of peers is measured"
+                .into(),
+        ),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,12 @@
 //! The charts: SVG that a page may show in a light and in a dark scheme.
 
 mod bars;
+mod curve;
 
 use std::fmt::Write;
 
 pub(crate) use bars::bars;
+pub(crate) use curve::{Curve, Line, curve};
 
 /// A drawing that grows.
 struct Drawing {

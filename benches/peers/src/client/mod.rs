@@ -25,6 +25,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use crate::Outcome;
 use crate::process::say;
+use crate::shape::Audience;
 use flight::{Flight, Script};
 use receiver::Receiver;
 use sender::Sender;
@@ -113,7 +114,7 @@ impl Client {
                 let target = Target {
                     port: ports[at % ports.len()],
                     connection: at,
-                    channel: (audience.channels() > 1).then(|| audience.channel_of(at)),
+                    channel: (audience != Audience::Everybody).then(|| audience.channel_of(at)),
                 };
                 Receiver::new(&script, at, script.protocol.open(target).await?)
             })
