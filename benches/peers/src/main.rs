@@ -1,11 +1,12 @@
 //! What an event costs on two nodes behind one broker, on wingbeat and on its peers, beside bare loops that write the same bytes;
-//! and how that grows.
+//! how that grows, and whether it lasts.
 //!
 //! ```text
 //! npm --prefix tests/interop ci
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- ways
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- growth
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- soak
 //! ```
 //!
 //! | mode | what it prints |
@@ -13,16 +14,18 @@
 //! | none | the table of wingbeat and its peers, over Redis with clients of Socket.IO |
 //! | `ways` | the same table of wingbeat over other brokers, with other clients, and with data that differs between clients |
 //! | `growth` | what an event costs with more connections, channels, bytes and nodes, as tables; names behind it choose some of `connections`, `channels`, `payload`, `nodes` |
+//! | `soak` | memory and descriptors of two nodes under load, minute by minute; it fails when they grow, or when an event is missed |
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B, and while payload and nodes grow |
+//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B, while payload and nodes grow, and the steady ones of `soak` |
 //! | `WINGBEAT_BENCH_IDLE` | `10000` | clients of both nodes in C |
 //! | `WINGBEAT_BENCH_MOST` | `50000` | the most connections and channels of `growth` |
 //! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement |
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all systems take their turn; the tables show medians |
 //! | `WINGBEAT_BENCH_SYSTEMS` | all | those whose name contains one of these words, with commas between |
 //! | `WINGBEAT_BENCH_CHART` | none | the SVG file that the tables are drawn into; `growth` puts the name of each curve behind its stem |
+//! | `WINGBEAT_BENCH_SOAK_MINUTES` | `30` | length of `soak` |
 //!
 //! A client of the first node creates messages of 300 bytes; each goes to all clients, which are spread over the nodes.
 //! Every server is a process of its own, and so are the broker and the client; CPU is that of the servers and of the broker. The
@@ -50,6 +53,7 @@ mod measure;
 mod report;
 mod servers;
 mod shape;
+mod soak;
 mod system;
 
 use std::env;
@@ -72,8 +76,9 @@ fn main() -> ExitCode {
         [] => table(&System::PEERS, false),
         ["ways"] => table(&System::WAYS, true),
         ["growth", names @ ..] => growth::main(names),
+        ["soak"] => soak::main(),
         _ => Err(
-            "the modes are ways and growth; without one, the table of peers is measured"
+            "the modes are ways, growth and soak; without one, the table of peers is measured"
                 .into(),
         ),
     };
@@ -90,6 +95,7 @@ fn main() -> ExitCode {
 fn play(role: &str, args: &[&str]) -> Outcome<()> {
     let played = match (role, args) {
         ("client", args) => client::main(args),
+        ("visitors", args) => client::visitors::main(args),
         ("floor" | "coalescing-floor", [connections]) => floor::main(role, connections),
         (server, [uri, shape @ ..]) => servers::main(server, uri, shape),
         _ => Err(format!("the role '{role}' wants arguments").into()),

@@ -68,7 +68,7 @@ pub(crate) struct Trial {
 }
 
 /// What came of asking for events for a while.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Flown {
     pub(crate) events: f64,
     /// At all clients.

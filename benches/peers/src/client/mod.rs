@@ -11,6 +11,7 @@ mod chunks;
 mod flight;
 mod receiver;
 mod sender;
+pub(crate) mod visitors;
 mod wire;
 
 use std::cell::{Cell, RefCell};
