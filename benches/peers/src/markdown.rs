@@ -71,6 +71,14 @@ pub(crate) fn whole(number: f64) -> String {
     }
 }
 
+/// Writes a share in hundredths.
+pub(crate) fn percent(share: f64) -> String {
+    if share.is_nan() {
+        return figure(share);
+    }
+    format!("{:.0} %", share * 100.0)
+}
+
 fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::new();

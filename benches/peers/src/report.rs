@@ -4,7 +4,7 @@ use std::thread::available_parallelism;
 
 use crate::figures::median;
 use crate::frame::{EVENT_BYTES, frame};
-use crate::markdown::{Table, figure, whole};
+use crate::markdown::{Table, figure, percent, whole};
 use crate::measure::{Figures, Measured, Plan, Workload};
 use crate::system::System;
 
@@ -100,12 +100,9 @@ impl Report<'_> {
         });
         cells.extend(ratios.map(|ratio| figure(ratio.unwrap_or(f64::NAN))));
         if workload != Workload::Idle {
-            let share = median(figures.iter().map(|figures| figures.client));
-            cells.push(if share.is_nan() {
-                figure(share)
-            } else {
-                format!("{:.0} %", share * 100.0)
-            });
+            cells.push(percent(median(
+                figures.iter().map(|figures| figures.client),
+            )));
         }
         cells
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::Outcome;
 use crate::chart::{Curve, Line, curve};
 use crate::figures::median;
-use crate::markdown::{Table, figure, whole};
+use crate::markdown::{Table, figure, percent, whole};
 use crate::measure::{Flown, Plan, Trial, WINDOW};
 use crate::system::Setup;
 use dimension::{Dimension, Limits, Series};
@@ -37,51 +37,75 @@ pub(crate) fn main(names: &[&str]) -> Outcome<()> {
     }
     let wanted = Dimension::ALL.into_iter();
     let wanted = wanted.filter(|dimension| names.is_empty() || names.contains(&dimension.name()));
+    let mut failures = Vec::new();
     for dimension in wanted {
-        grow(&plan, &limits, dimension)?;
+        let all_series = dimension.series(&plan, &limits);
+        let points = measure(&plan, &all_series, &mut failures);
+        print(dimension, &all_series, &points);
+        if let Some(remark) = limits.remark(dimension) {
+            println!("- {remark}");
+        }
+        draw(
+            plan.chart.as_deref(),
+            dimension,
+            lines(&all_series, &points),
+        )?;
     }
-    Ok(())
+    match failures.first() {
+        Some(why) => Err(format!("{} points failed, {why}", failures.len()).into()),
+        None => Ok(()),
+    }
 }
 
-fn grow(plan: &Plan, limits: &Limits, dimension: Dimension) -> Outcome<()> {
-    let all_series = dimension.series(plan, limits);
+/// Measures every point in each round; one that fails has no figures.
+fn measure(plan: &Plan, all_series: &[Series], failures: &mut Vec<String>) -> Vec<Point> {
     let mut points = Vec::new();
     for _ in 0..plan.rounds {
         for (at, series) in all_series.iter().enumerate() {
             for x in &series.xs {
                 eprintln!("{}: {x}", series.label);
-                points.push(point(plan, at, *x, (series.setup)(*x))?);
+                match point(plan, at, *x, (series.setup)(*x)) {
+                    Ok(point) => points.push(point),
+                    Err(error) => failures.push(format!("{} at {x}: {error}", series.label)),
+                }
             }
         }
     }
+    points
+}
+
+fn print(dimension: Dimension, all_series: &[Series], points: &[Point]) {
     println!("\n**{}**", dimension.title());
-    let mut lines = Vec::new();
     for (at, series) in all_series.iter().enumerate() {
-        let of_series: Vec<&Point> = points.iter().filter(|point| point.series == at).collect();
         println!("\n{}:\n", series.label);
-        table(dimension, series, &of_series).print();
-        lines.extend(lines_of(series, &of_series));
+        table(dimension, series, &of_series(points, at)).print();
     }
     println!();
-    for line in &lines {
+    for line in lines(all_series, points) {
         println!("- {}", line.label);
     }
-    if let Some(remark) = limits.remark(dimension) {
-        println!("- {remark}");
-    }
-    draw(plan.chart.as_deref(), dimension, lines)
+}
+
+fn lines(all_series: &[Series], points: &[Point]) -> Vec<Line> {
+    let all = all_series.iter().enumerate();
+    all.flat_map(|(at, series)| lines_of(series, &of_series(points, at)))
+        .collect()
+}
+
+fn of_series(points: &[Point], series: usize) -> Vec<&Point> {
+    points
+        .iter()
+        .filter(|point| point.series == series)
+        .collect()
 }
 
 fn point(plan: &Plan, series: usize, x: u32, setup: Setup) -> Outcome<Point> {
-    let failed = |error: Box<dyn std::error::Error>| format!("at {x}: {error}");
-    let mut trial = Trial::start(setup).map_err(failed)?;
+    let mut trial = Trial::start(setup)?;
     Ok(Point {
         series,
         x,
-        serial: trial.load(1, plan.time).map_err(failed)?,
-        saturated: trial
-            .load(window(setup.shape.bytes), plan.time)
-            .map_err(failed)?,
+        serial: trial.load(1, plan.time)?,
+        saturated: trial.load(window(setup.shape.bytes), plan.time)?,
     })
 }
 
@@ -113,7 +137,7 @@ fn table(dimension: Dimension, series: &Series, points: &[&Point]) -> Table {
             figure(of(|point| point.saturated.of_event().cost)),
             figure(of(|point| point.saturated.of_delivery().cost)),
             figure(of(|point| point.saturated.of_delivery().beside)),
-            format!("{:.0} %", of(|point| point.saturated.client) * 100.0),
+            percent(of(|point| point.saturated.client)),
         ]);
     }
     table
@@ -129,7 +153,8 @@ fn at(points: &[&Point], x: u32, figure: fn(&Point) -> f64) -> f64 {
 fn lines_of(series: &Series, points: &[&Point]) -> [Line; 2] {
     let line = |name: &str, cost: fn(&Point) -> f64| {
         let xs = series.xs.iter();
-        let points: Vec<(f64, f64)> = xs.map(|x| (f64::from(*x), at(points, *x, cost))).collect();
+        let points = xs.map(|x| (f64::from(*x), at(points, *x, cost)));
+        let points: Vec<(f64, f64)> = points.filter(|point| point.1 > 0.0).collect();
         let power = Power::fit(&points);
         let exponent = power.map_or(f64::NAN, |power| power.exponent);
         let label = format!(
