@@ -39,10 +39,7 @@ pub(crate) fn head(plan: &Plan) {
 impl Report<'_> {
     pub(crate) fn print(&self) {
         for workload in Workload::ALL {
-            println!(
-                "\n**{}**\n",
-                title(workload, workload.connections(self.plan))
-            );
+            println!("\n**{}**\n", title(self.plan, workload));
             self.table(workload).print();
             self.print_remarks(workload);
         }
@@ -203,15 +200,19 @@ fn spread(figures: impl Iterator<Item = f64> + Clone) -> String {
     format!("{}–{}", figure(least), figure(most))
 }
 
-fn title(workload: Workload, connections: u32) -> String {
+fn title(plan: &Plan, workload: Workload) -> String {
+    let rate = figure(plan.period().as_secs_f64().recip());
     let what = match workload {
         Workload::Serial => "S, serial: the next event when every client has the last one",
         Workload::Saturated => "A, saturated: 32 events on their way",
-        Workload::Paced => "B, paced: 20 events a second, until the last client has one",
+        Workload::Paced => {
+            &format!("B, paced: {rate} events a second, until the last client has one")
+        }
         Workload::Idle => "C, idle",
         Workload::Few => "D, few clients: 32 events on their way",
     };
-    format!("{what}; {} clients", whole(f64::from(connections)))
+    let connections = f64::from(workload.connections(plan));
+    format!("{what}; {} clients", whole(connections))
 }
 
 fn columns(workload: Workload) -> [&'static str; 2] {

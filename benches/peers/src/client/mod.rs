@@ -233,6 +233,6 @@ async fn receive(
 const BUFFER: usize = 256 << 10;
 const HANDSHAKES_AT_ONCE: usize = 64;
 /// How long the client waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it listens for what must not.
 const AFTERWARDS: Duration = Duration::from_millis(20);
