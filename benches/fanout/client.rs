@@ -7,7 +7,7 @@ use std::io::{BufRead, stdin};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt, iter};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
@@ -105,7 +105,8 @@ impl Client {
         until: Instant,
     ) -> Outcome<()> {
         let (buffer, control, over) = (&self.buffer, &self.control, Notify::new());
-        let receiving = try_join_all(self.receivers.iter_mut().map(async |receiver| {
+        // Whichever fails first; what waits for all in order would see the others fail when the first is done.
+        let receiving = self.receivers.iter_mut().map(async |receiver| {
             loop {
                 receiver.receive(buffer, flight).await?;
                 let mut flight = flight.borrow_mut();
@@ -117,10 +118,11 @@ impl Client {
                     return Err::<(), _>("the server closed a connection".into());
                 }
             }
-        }));
+        });
+        let mut receiving: FuturesUnordered<_> = receiving.collect();
         ask(control, window)?;
         tokio::select! {
-            closed = receiving => closed.map(|_| ()),
+            closed = receiving.try_next() => closed.map(|_| ()),
             () = over.notified() => Ok(()),
         }
     }

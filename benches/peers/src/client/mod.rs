@@ -11,6 +11,8 @@ mod chunks;
 mod flight;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod tests;
 pub(crate) mod visitors;
 mod wire;
 
@@ -18,8 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{BufRead, stdin};
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt, iter};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::time::{interval, sleep, timeout};
@@ -226,7 +227,9 @@ async fn receive(
             }
         }
     });
-    try_join_all(receiving).await.map(|_| ())
+    // Whichever fails first; what waits for all in order would see the others fail when the first is done.
+    let mut receiving: FuturesUnordered<_> = receiving.collect();
+    receiving.try_next().await.map(|_| ())
 }
 
 /// More than a large event and the half of another one.
