@@ -201,7 +201,7 @@ fn spread(figures: impl Iterator<Item = f64> + Clone) -> String {
 }
 
 fn title(plan: &Plan, workload: Workload) -> String {
-    let rate = figure(plan.period().as_secs_f64().recip());
+    let rate = (plan.period().as_secs_f64().recip() * 100.0).round() / 100.0;
     let what = match workload {
         Workload::Serial => "S, serial: the next event when every client has the last one",
         Workload::Saturated => "A, saturated: 32 events on their way",
