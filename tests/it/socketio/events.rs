@@ -1,11 +1,13 @@
 //! Events on their way to clients (feathers.md §3).
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use wingbeat::channels::Channel;
 use wingbeat::connections::Connection;
 use wingbeat::stores::Multi;
-use wingbeat::{App, AppBuilder, Memory};
+use wingbeat::{App, AppBuilder, Config, Memory};
 
 use crate::support::slow::{impatient, until_closed};
 use crate::support::socket::{Heard, SocketClient, request};
@@ -219,6 +221,62 @@ async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
     assert_eq!(slow.end().await, Heard::Closed(Some(1013)));
     let found = fast.call("find", "messages", json!([{}])).await;
     assert_eq!(found, Ok(json!([])));
+}
+
+/// Events are written by whoever sends them, answers and pings by the client's own task. If one of them wrote while the other
+/// is in the middle of a frame, the client could not read on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_stay_whole_and_in_order_for_a_client_that_reads_little_and_calls_much() {
+    let mut config = Config::default();
+    config.ping_interval = Duration::from_millis(3);
+    config.outbox.bytes = 256 << 20;
+    config.outbox.frames = N_EVENTS;
+    let node = Node::start(chat().config(config)).await;
+    let mut client = SocketClient::open_with(request(node.addr), Some(4_096)).await;
+    client.join().await;
+    let emitting = background(emit_by_and_by(node.app.clone()));
+    let mut asked = Vec::new();
+    let (mut n_events, mut answered) = (0, Vec::new());
+    while n_events < N_EVENTS || answered.len() < asked.len() {
+        if asked.len() <= n_events / 10 {
+            asked.push(client.begin("find", "messages", json!([{}])).await);
+        }
+        let packet = client.packet().await;
+        match packet.strip_prefix("43") {
+            Some(answer) => answered.push(answer.strip_suffix("[null,[]]").unwrap().to_owned()),
+            None => {
+                assert_eq!(
+                    packet,
+                    format!(r#"42["messages created",{}]"#, sized(n_events))
+                );
+                n_events += 1;
+            }
+        }
+    }
+    emitting.await.unwrap();
+    answered.sort_unstable();
+    let mut asked: Vec<String> = asked.iter().map(u64::to_string).collect();
+    asked.sort_unstable();
+    assert_eq!(answered, asked);
+}
+
+const N_EVENTS: usize = 1_000;
+
+/// Lets the client's buffers fill and empty again.
+async fn emit_by_and_by(app: App) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    for n in 0..N_EVENTS {
+        app.service_at("messages")
+            .emit("created", sized(n))
+            .unwrap();
+        if n % 7 < 3 {
+            ticks.tick().await;
+        }
+    }
+}
+
+fn sized(n: usize) -> Value {
+    json!({ "n": n, "text": "x".repeat(n * 7_919 % 30_011) })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
