@@ -43,13 +43,25 @@ pub(crate) fn main() -> Outcome<()> {
     let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
     let mut visitors = Process::start("visitors", &ports)?;
     let mut minutes = Vec::new();
-    for at in 0..n_minutes {
-        let minute = minute(&mut trial, &mut visitors, rate)?;
-        eprintln!("minute {}: {}", at + 1, minute.describe());
+    let lasted = last(n_minutes, &mut minutes, || {
+        minute(&mut trial, &mut visitors, rate)
+    });
+    table(&minutes).print();
+    lasted.and_then(|()| grown(&minutes))
+}
+
+/// Goes on to the end, or to the first minute that fails; those before it stay.
+fn last(
+    n_minutes: usize,
+    minutes: &mut Vec<Minute>,
+    mut minute: impl FnMut() -> Outcome<Minute>,
+) -> Outcome<()> {
+    for at in 1..=n_minutes {
+        let minute = minute()?;
+        eprintln!("minute {at}: {}", minute.describe());
         minutes.push(minute);
     }
-    table(&minutes).print();
-    grown(&minutes)
+    Ok(())
 }
 
 /// The visitors leave before the events end, for which they would wait.
