@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::event::Event;
 
@@ -81,9 +83,10 @@ impl Dispatch {
         loop {
             self.0.filled.notified().await;
             while let Some(batch) = self.next_batch() {
-                let n = batch.len() as u64;
+                let (n, began) = (batch.len() as u64, Instant::now());
                 hear(batch).await;
                 self.0.heard.send_modify(|heard| *heard += n);
+                rest(n, began.elapsed()).await;
                 tokio::task::yield_now().await;
             }
         }
@@ -110,4 +113,66 @@ impl fmt::Debug for Dispatch {
     }
 }
 
+/// Lets events gather under load: a few milliseconds for clients, and a system call less for each of them.
+///
+/// Not when an event came alone, and not when the clients were so few that they had it in no time.
+async fn rest(n: u64, took: Duration) {
+    if n > 1 && took >= LEAST_REST {
+        tokio::time::sleep(took.min(LONGEST_REST)).await;
+    }
+}
+
 const BATCH: usize = 64;
+/// What timers can tell from nothing.
+const LEAST_REST: Duration = Duration::from_millis(1);
+const LONGEST_REST: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::event::{Inner, Json, Origin};
+
+    fn event() -> Event {
+        let data = Json::from(serde_json::Value::Null);
+        Event::new(Inner {
+            place: 0,
+            path: "p".into(),
+            name: "n".into(),
+            public: data.clone(),
+            data,
+            context: None,
+            origin: Origin::Local,
+            happened: None,
+            trace: None,
+        })
+    }
+
+    /// Hears events for 10 ms, each batch in so many milliseconds; returns when the batches began and how many they were.
+    async fn heard(dispatch: &Dispatch, millis: u64) -> Vec<(u64, usize)> {
+        let began = Instant::now();
+        let batches = Mutex::new(Vec::new());
+        let hearing = dispatch.run(async |batch| {
+            let at = u64::try_from(began.elapsed().as_millis()).unwrap();
+            batches.lock().push((at, batch.len()));
+            // What comes meanwhile.
+            if batches.lock().len() < 3 {
+                dispatch.push(event());
+            }
+            sleep(Duration::from_millis(millis)).await;
+        });
+        let _ = tokio::time::timeout(Duration::from_millis(10), hearing).await;
+        batches.into_inner()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn under_load_events_gather_and_one_that_comes_alone_does_not_wait() {
+        for (millis, expected) in [(3, [(0, 2), (5, 1), (8, 1)]), (0, [(0, 2), (0, 1), (0, 1)])] {
+            let dispatch = Dispatch::new();
+            let positions = [dispatch.push(event()), dispatch.push(event())];
+            assert_eq!(positions, [1, 2]);
+            assert_eq!(heard(&dispatch, millis).await, expected);
+        }
+    }
+}

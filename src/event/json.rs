@@ -185,7 +185,7 @@ mod tests {
                 &self,
                 serializer: S,
             ) -> std::result::Result<S::Ok, S::Error> {
-                let inner = (self.0 > 0).then(|| Json::of(&Nested(self.0 - 1)).unwrap());
+                let inner = (self.0 > 0).then(|| Json::of(&Self(self.0 - 1)).unwrap());
                 serializer.collect_seq(inner.map(|json| format!("{json:?}")))
             }
         }
