@@ -50,6 +50,8 @@ pub struct AppStats {
     pub listener_misfits: u64,
     /// Panics of publishers; their events reached no client.
     pub publisher_panics: u64,
+    /// Panics of filters of channels; the connection that was looked at is left out.
+    pub filter_panics: u64,
     /// Reads of publishers for fields that do not leave the node of the call.
     pub not_synced: u64,
     /// Panics of sync taps.
@@ -112,6 +114,7 @@ impl App {
             listener_panics: self.0.listeners.panics(),
             listener_misfits: self.0.listeners.misfits(),
             publisher_panics: self.0.publishers.panics() + services.sum::<u64>(),
+            filter_panics: self.0.channels.filter_panics(),
             not_synced: self.0.publishers.not_synced() + not_synced.sum::<u64>(),
             tap_panics: self.0.sync.taps().panics(),
             observed: self.observed().events(),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use indexmap::IndexMap;
 use parking_lot::RwLock;
@@ -14,7 +16,13 @@ use crate::event::Json;
 
 /// The channels of a node by name; clones share them.
 #[derive(Clone, Default)]
-pub struct Channels(Arc<RwLock<HashMap<Arc<str>, Arc<Members>>>>);
+pub struct Channels(Arc<Table>);
+
+#[derive(Default)]
+struct Table {
+    by_name: RwLock<HashMap<Arc<str>, Arc<Members>>>,
+    filter_panics: AtomicU64,
+}
 
 type Members = RwLock<IndexMap<u64, Connection>>;
 type Filter = Arc<dyn Fn(&Connection) -> bool + Send + Sync>;
@@ -85,7 +93,7 @@ impl Channels {
     /// Returns the names of all channels that have a member, in no order.
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
-        self.0.read().keys().cloned().collect()
+        self.0.by_name.read().keys().cloned().collect()
     }
 
     /// Takes a connection out of all its channels; it may join again.
@@ -104,16 +112,28 @@ impl Channels {
         }
     }
 
+    /// Returns how often a filter panicked.
+    pub(crate) fn filter_panics(&self) -> u64 {
+        self.0.filter_panics.load(Ordering::Relaxed)
+    }
+
+    fn count_filter_panic(&self, channel: &str) {
+        let count = self.0.filter_panics.fetch_add(1, Ordering::Relaxed);
+        if count.is_multiple_of(1_000) {
+            tracing::error!(channel, "a filter panicked: it leaves the connection out");
+        }
+    }
+
     fn members(&self, name: &str) -> Option<Arc<Members>> {
-        self.0.read().get(name).cloned()
+        self.0.by_name.read().get(name).cloned()
     }
 
     /// Adds a member while the table is locked, so that a channel which empties at the same time is not lost.
     fn insert(&self, name: &Arc<str>, connection: &Connection) {
         let add =
             |members: &Arc<Members>| members.write().insert(connection.id(), connection.clone());
-        if self.0.read().get(name).map(add).is_none() {
-            add(self.0.write().entry(Arc::clone(name)).or_default());
+        if self.0.by_name.read().get(name).map(add).is_none() {
+            add(self.0.by_name.write().entry(Arc::clone(name)).or_default());
         }
     }
 
@@ -123,7 +143,7 @@ impl Channels {
         };
         members.write().swap_remove(&connection.id());
         if members.read().is_empty() {
-            let mut channels = self.0.write();
+            let mut channels = self.0.by_name.write();
             if channels
                 .get(name)
                 .is_some_and(|members| members.read().is_empty())
@@ -198,7 +218,8 @@ impl Channel {
         self.sending(sent_instead(data))
     }
 
-    /// Returns the same channel without the connections for which `keep` is false; of several filters all have to agree.
+    /// Returns the same channel without the connections for which `keep` is false; of several filters all have to agree. A
+    /// panic in one is caught, logged and counted, and leaves the connection out.
     ///
     /// Joins and leaves wait while `keep` runs: it may look at the connection, but not at channels.
     ///
@@ -247,10 +268,22 @@ impl Channel {
             return;
         };
         for connection in members.read().values() {
-            if self.filter.as_ref().is_none_or(|keep| keep(connection)) {
+            if self.keeps(connection) {
                 visit(connection);
             }
         }
+    }
+
+    /// Asks the filter. One that panics must not end the task that serves all clients.
+    fn keeps(&self, connection: &Connection) -> bool {
+        let Some(keep) = &self.filter else {
+            return true;
+        };
+        let kept = catch_unwind(AssertUnwindSafe(|| keep(connection)));
+        kept.unwrap_or_else(|_| {
+            self.channels.count_filter_panic(&self.name);
+            false
+        })
     }
 }
 
@@ -362,7 +395,7 @@ mod tests {
             let [joining, leaving] = ["a", "a"].map(|name| channels.channel(name));
             thread::scope(|scope| {
                 // Both come to the table before either gets it.
-                let table = channels.0.write();
+                let table = channels.0.by_name.write();
                 scope.spawn(|| joining.join(&connection));
                 scope.spawn(|| leaving.leave(&connection));
                 (0..100).for_each(|_| thread::yield_now());

@@ -194,6 +194,7 @@ table! { app: AppStats, "", besides [];
     counter listener_panics "Panics of listeners"
     counter listener_misfits "Events whose data did not fit the type of a listener"
     counter publisher_panics "Panics of publishers; their events reached no client"
+    counter filter_panics "Panics of filters of channels; the connection that was looked at is left out"
     counter not_synced "Reads of publishers for fields that do not leave the node of the call"
     counter tap_panics "Panics of sync taps"
     counter task_panics "Panics of calls and of the node's own tasks"

@@ -159,6 +159,36 @@ async fn all_filters_of_a_channel_have_to_agree() {
 }
 
 #[tokio::test]
+async fn a_filter_that_panics_leaves_its_connection_out_and_all_others_hear_on() {
+    let kept = |connection: &Connection| match connection.query().contains_key("bad") {
+        true => panic!("on purpose"),
+        false => true,
+    };
+    let builder = App::builder()
+        .service("messages", Memory::new())
+        .on_connection(|connection, channels| channels.channel("all").join(connection))
+        .publish(move |_, channels| channels.channel("all").filter(kept));
+    let node = Node::start(builder).await;
+    let mut good = SocketClient::connect(node.addr).await;
+    let mut handshake = request(node.addr);
+    let uri = format!("{}&bad=1", handshake.uri());
+    *handshake.uri_mut() = uri.parse().unwrap();
+    let mut bad = SocketClient::open_with(handshake, None).await;
+    bad.join().await;
+    for n in 1..4 {
+        let created = good
+            .call("create", "messages", json!([{ "n": n }, {}]))
+            .await;
+        assert_eq!(created.unwrap()["n"], n);
+        assert_eq!(good.event().await.1["n"], n);
+    }
+    let stats = node.app.stats();
+    assert_eq!((stats.filter_panics, stats.task_panics), (3, 0));
+    bad.call("find", "messages", json!([{}])).await.unwrap();
+    assert_eq!(bad.n_kept(), 0);
+}
+
+#[tokio::test]
 async fn who_is_in_several_channels_hears_once_what_the_first_of_them_sends() {
     let builder = App::builder()
         .service("messages", Memory::new())
