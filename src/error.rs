@@ -56,6 +56,11 @@ struct Content {
 }
 
 /// The error names of Feathers and their status codes (`@feathersjs/errors` 5.0.50).
+///
+/// ```
+/// # use wingbeat::error::ErrorName;
+/// assert_eq!(ErrorName::from_name("Conflict"), Some(ErrorName::Conflict));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorName {
@@ -97,8 +102,19 @@ pub enum ErrorName {
     Unavailable,
 }
 
+/// Makes errors of each name, and reads them.
+///
+/// ```
+/// # use wingbeat::Error;
+/// assert_eq!(Error::not_found("no such room").to_string(), "no such room");
+/// ```
 impl Error {
     /// Makes an error of the given name.
+    ///
+    /// ```
+    /// # use wingbeat::{Error, error::ErrorName};
+    /// assert_eq!(Error::new(ErrorName::Conflict, "the name is taken").code(), 409);
+    /// ```
     pub fn new(name: ErrorName, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Content {
             name,
@@ -110,21 +126,41 @@ impl Error {
     }
 
     /// Makes a `BadRequest` (400).
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::bad_request("a message needs a text").code(), 400);
+    /// ```
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorName::BadRequest, message)
     }
 
     /// Makes a `NotFound` (404).
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::not_found("no such room").code(), 404);
+    /// ```
     pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorName::NotFound, message)
     }
 
     /// Makes a `MethodNotAllowed` (405).
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::method_not_allowed("messages stay as they are").code(), 405);
+    /// ```
     pub fn method_not_allowed(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorName::MethodNotAllowed, message)
     }
 
     /// Makes a `Forbidden` (403).
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::forbidden("not your room").code(), 403);
+    /// ```
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorName::Forbidden, message)
     }
@@ -155,6 +191,13 @@ impl Error {
     }
 
     /// Attaches data; a key `errors` in it becomes the error's `errors`, as in the Feathers constructors.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// let error = wingbeat::Error::bad_request("invalid").with_data(json!({ "user": 7, "errors": { "email": "taken" } }));
+    /// assert_eq!(error.data(), Some(&json!({ "user": 7 })));
+    /// assert_eq!(error.to_json()["errors"], json!({ "email": "taken" }));
+    /// ```
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
         let Value::Object(mut object) = data else {
@@ -170,36 +213,66 @@ impl Error {
     }
 
     /// Returns the name.
+    ///
+    /// ```
+    /// # use wingbeat::{Error, error::ErrorName};
+    /// assert_eq!(Error::forbidden("not your room").name(), ErrorName::Forbidden);
+    /// ```
     #[must_use]
     pub fn name(&self) -> ErrorName {
         self.0.name
     }
 
     /// Returns the HTTP status code.
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::foreign("the disk is full").code(), 500);
+    /// ```
     #[must_use]
     pub fn code(&self) -> u16 {
         self.0.name.row().0
     }
 
     /// Returns the message.
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::not_found("no such room").message(), "no such room");
+    /// ```
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// Returns the data that was attached.
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::bad_request("too long").with_data(7.into()).data(), Some(&7.into()));
+    /// ```
     #[must_use]
     pub fn data(&self) -> Option<&Value> {
         self.0.data.as_ref()
     }
 
     /// Tells whether this wraps an error of another library ([`Error::foreign`]).
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert!(Error::foreign("the disk is full").is_foreign() && !Error::not_found("no such room").is_foreign());
+    /// ```
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         self.0.source.is_some()
     }
 
     /// Renders the error as Feathers does: `name`, `message`, `code`, `className`, then `data` and `errors` if set.
+    ///
+    /// ```
+    /// # use wingbeat::Error;
+    /// assert_eq!(Error::not_found("no such room").to_json()["className"], "not-found");
+    /// ```
     #[must_use]
     pub fn to_json(&self) -> Value {
         let (code, name, class_name) = self.0.name.row();
@@ -260,8 +333,20 @@ impl Error {
     }
 }
 
+/// Finds names.
+///
+/// ```
+/// # use wingbeat::error::ErrorName;
+/// assert_eq!(ErrorName::from_name("Gone"), Some(ErrorName::from_code(410)));
+/// ```
 impl ErrorName {
     /// Returns the name that stands for a status code, `GeneralError` for codes without one.
+    ///
+    /// ```
+    /// # use wingbeat::error::ErrorName;
+    /// assert_eq!(ErrorName::from_code(409), ErrorName::Conflict);
+    /// assert_eq!(ErrorName::from_code(418), ErrorName::GeneralError);
+    /// ```
     #[must_use]
     pub fn from_code(code: u16) -> Self {
         Self::ALL
@@ -271,6 +356,11 @@ impl ErrorName {
     }
 
     /// Returns the name that is spelled `name`, if there is one.
+    ///
+    /// ```
+    /// # use wingbeat::error::ErrorName;
+    /// assert_eq!(ErrorName::from_name("Timeout"), Some(ErrorName::Timeout));
+    /// ```
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL

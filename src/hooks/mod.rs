@@ -22,6 +22,14 @@ use crate::error::Result;
 use crate::service::Method;
 
 /// Says for which methods a hook runs.
+///
+/// ```
+/// use wingbeat::Method;
+/// use wingbeat::hooks::{All, Select};
+///
+/// assert_eq!(Select::from(Method::Find), Select::Only(Method::Find));
+/// assert_eq!(Select::from(All), Select::All);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Select {
@@ -31,6 +39,14 @@ pub enum Select {
     Only(Method),
 }
 
+/// Methods, custom ones as well, and [`All`] turn into it.
+///
+/// ```
+/// use wingbeat::{Method, hooks::Select};
+///
+/// let select = Select::from(Method::from("archive"));
+/// assert_eq!(select, Select::Only(Method::Custom("archive".into())));
+/// ```
 impl Select {
     fn has(&self, method: &Method) -> bool {
         match self {
@@ -41,6 +57,23 @@ impl Select {
 }
 
 /// For every method: `before(All, …)`.
+///
+/// ```
+/// use wingbeat::hooks::{All, RegisterHooks};
+/// use wingbeat::{App, Error, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("messages", Memory::new())
+///     .before(All, |_context| Box::pin(async { Err(Error::forbidden("closed today")) }))
+///     .build()?;
+/// let messages = app.service_at("messages");
+/// assert_eq!(messages.find().await.unwrap_err().code(), 403);
+/// assert_eq!(messages.get(7).await.unwrap_err().code(), 403);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct All;
 
@@ -61,6 +94,33 @@ type AroundHook =
     Arc<dyn for<'a> Fn(&'a mut HookContext, Next<'a>) -> BoxFuture<'a, Result<()>> + Send + Sync>;
 
 /// The hooks of one level, the app's or a service's, in the order in which they were added.
+///
+/// ```
+/// # use serde_json::json;
+/// # use wingbeat::hooks::RegisterHooks;
+/// # use wingbeat::{App, Memory, Method};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder()
+///     .service("messages", Memory::new())
+///     .before(Method::Create, |context| {
+///         Box::pin(async move {
+///             context.data = Some(json!({ "text": "of the first" }));
+///             Ok(())
+///         })
+///     })
+///     .before(Method::Create, |context| {
+///         Box::pin(async move {
+///             context.data = Some(json!({ "text": "of the second" }));
+///             Ok(())
+///         })
+///     })
+///     .build()?;
+/// let message = app.service_at("messages").create(json!({ "text": "hi" })).await?;
+/// assert_eq!(message["text"], "of the second");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct Hooks {
     /// Those between the app's hooks and the service's own; an app has none.
@@ -98,6 +158,30 @@ pub trait RegisterHooks: Sized {
     fn hooks_mut(&mut self) -> &mut Hooks;
 
     /// Adds a hook that runs around all others: it calls [`Next::run`] or answers itself.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::hooks::RegisterHooks;
+    /// # use wingbeat::{App, Memory, Method};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .around(Method::Create, |context, next| {
+    ///         Box::pin(async move {
+    ///             next.run(context).await?;
+    ///             if let Some(message) = &mut context.result {
+    ///                 message["read"] = json!(false);
+    ///             }
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// let message = app.service_at("messages").create(json!({ "text": "hi" })).await?;
+    /// assert_eq!(message, json!({ "text": "hi", "id": 0, "read": false }));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     fn around<F>(mut self, select: impl Into<Select>, hook: F) -> Self
     where
@@ -113,6 +197,26 @@ pub trait RegisterHooks: Sized {
     }
 
     /// Adds a hook that runs before the method; one that sets `context.result` replaces the method.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::hooks::RegisterHooks;
+    /// # use wingbeat::{App, Memory, Method};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("messages", Memory::new())
+    ///     .before(Method::Get, |context| {
+    ///         Box::pin(async move {
+    ///             context.result = Some(json!({ "text": "from the cache" }));
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(app.service_at("messages").get(7).await?["text"], "from the cache");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     fn before<F>(mut self, select: impl Into<Select>, hook: F) -> Self
     where
@@ -125,6 +229,29 @@ pub trait RegisterHooks: Sized {
     }
 
     /// Adds a hook that runs after the method has succeeded.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::hooks::RegisterHooks;
+    /// # use wingbeat::{App, Memory, Method};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("users", Memory::new())
+    ///     .after(Method::Create, |context| {
+    ///         Box::pin(async move {
+    ///             if let Some(Value::Object(user)) = &mut context.result {
+    ///                 user.remove("password");
+    ///             }
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// let user = app.service_at("users").create(json!({ "name": "Ada", "password": "secret" })).await?;
+    /// assert_eq!(user, json!({ "name": "Ada", "id": 0 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     fn after<F>(mut self, select: impl Into<Select>, hook: F) -> Self
     where
@@ -136,6 +263,28 @@ pub trait RegisterHooks: Sized {
 
     /// Adds a hook that runs when the method or a hook of this level or further in has failed; one that sets
     /// `context.result` ends the failure. One of a single method does not see the failure of a before hook for all methods.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::hooks::RegisterHooks;
+    /// # use wingbeat::{App, Memory, Method};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder()
+    ///     .service("settings", Memory::new())
+    ///     .on_error(Method::Get, |context| {
+    ///         Box::pin(async move {
+    ///             if context.error.as_ref().is_some_and(|error| error.code() == 404) {
+    ///                 context.result = Some(json!({ "theme": "light" }));
+    ///             }
+    ///             Ok(())
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(app.service_at("settings").get("ada").await?["theme"], "light");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     fn on_error<F>(mut self, select: impl Into<Select>, hook: F) -> Self
     where
@@ -146,6 +295,34 @@ pub trait RegisterHooks: Sized {
     }
 }
 
+/// The app's lie around those of its services: its before hooks run first.
+///
+/// ```
+/// # use serde_json::json;
+/// # use wingbeat::hooks::RegisterHooks;
+/// # use wingbeat::{App, Memory, Method, service::Registration};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let messages = Registration::new(Memory::new()).before(Method::Create, |context| {
+///     Box::pin(async move {
+///         context.data = Some(json!({ "text": "of the service" }));
+///         Ok(())
+///     })
+/// });
+/// let app = App::builder()
+///     .service("messages", messages)
+///     .before(Method::Create, |context| {
+///         Box::pin(async move {
+///             context.data = Some(json!({ "text": "of the app" }));
+///             Ok(())
+///         })
+///     })
+///     .build()?;
+/// let message = app.service_at("messages").create(json!({ "text": "hi" })).await?;
+/// assert_eq!(message["text"], "of the service");
+/// # Ok(())
+/// # }
+/// ```
 impl Hooks {
     pub(crate) fn wrap<F>(&mut self, select: Select, hook: F)
     where

@@ -74,29 +74,153 @@ pub trait Service: Send + Sync + 'static {
     const TEXT_METHODS: &'static [&'static str] = &[];
 
     /// Called once when the app is built, with a handle for services that emit events of their own.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, OnceLock};
+    /// # use serde_json::json;
+    /// # use wingbeat::{App, AppHandle, Service};
+    /// #[derive(Default)]
+    /// struct Doorbell(OnceLock<AppHandle>);
+    ///
+    /// impl Service for Doorbell {
+    ///     const METHODS: &'static [&'static str] = &[];
+    ///     const EVENTS: &'static [&'static str] = &["rang"];
+    ///
+    ///     fn setup(&self, app: &AppHandle, _path: &str) {
+    ///         let _ = self.0.set(app.clone());
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bell = Arc::new(Doorbell::default());
+    /// let app = App::builder().service("doorbell", Arc::clone(&bell)).build()?;
+    /// let handle = bell.0.get().and_then(AppHandle::upgrade).ok_or("the app is gone")?;
+    /// handle.service_at("doorbell").emit("rang", json!({ "door": "front" }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     fn setup(&self, app: &AppHandle, path: &str) {
         let _ = (app, path);
     }
 
     /// Returns the records that match `params.query`.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::service::query::{Query, QueryBuilder, QueryOptions};
+    /// # use wingbeat::{App, Params, Service, error::Result};
+    /// struct Rooms;
+    ///
+    /// impl Service for Rooms {
+    ///     const METHODS: &'static [&'static str] = &["find"];
+    ///
+    ///     async fn find(&self, params: &Params) -> Result<Value> {
+    ///         let query = Query::parse(&params.query, &QueryOptions::default())?;
+    ///         let rooms = [json!({ "name": "hall" }), json!({ "name": "kitchen" })];
+    ///         Ok(rooms.into_iter().filter(|room| query.matches(room)).collect())
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("rooms", Rooms).build()?;
+    /// let kitchens = QueryBuilder::new().equals("name", "kitchen");
+    /// assert_eq!(app.service_at("rooms").find().query(kitchens).await?, json!([{ "name": "kitchen" }]));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn find(&self, params: &Params) -> impl Future<Output = Result<Value>> + Send {
         let _ = params;
         not_supported("find")
     }
 
     /// Returns the record with an id.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::service::Id;
+    /// # use wingbeat::{App, Error, Params, Service, error::Result};
+    /// struct Rooms;
+    ///
+    /// impl Service for Rooms {
+    ///     const METHODS: &'static [&'static str] = &["get"];
+    ///
+    ///     async fn get(&self, id: Id, _params: &Params) -> Result<Value> {
+    ///         match id.to_string().as_str() {
+    ///             "hall" => Ok(json!({ "id": id, "seats": 80 })),
+    ///             _ => Err(Error::not_found(format!("No record found for id '{id}'"))),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("rooms", Rooms).build()?;
+    /// assert_eq!(app.service_at("rooms").get("hall").await?["seats"], 80);
+    /// assert_eq!(app.service_at("rooms").get("attic").await.unwrap_err().code(), 404);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn get(&self, id: Id, params: &Params) -> impl Future<Output = Result<Value>> + Send {
         let _ = (id, params);
         not_supported("get")
     }
 
     /// Creates a record, or several when `data` is an array.
+    ///
+    /// ```
+    /// # use std::sync::atomic::{AtomicU64, Ordering};
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::{App, Params, Service, error::Result};
+    /// struct Tickets(AtomicU64);
+    ///
+    /// impl Service for Tickets {
+    ///     const METHODS: &'static [&'static str] = &["create"];
+    ///
+    ///     async fn create(&self, data: Value, _params: &Params) -> Result<Value> {
+    ///         Ok(json!({ "id": self.0.fetch_add(1, Ordering::Relaxed), "for": data["for"] }))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("tickets", Tickets(AtomicU64::new(7))).build()?;
+    /// let ticket = app.service_at("tickets").create(json!({ "for": "Ada" })).await?;
+    /// assert_eq!(ticket, json!({ "id": 7, "for": "Ada" }));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn create(&self, data: Value, params: &Params) -> impl Future<Output = Result<Value>> + Send {
         let _ = (data, params);
         not_supported("create")
     }
 
     /// Replaces a record.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::service::Id;
+    /// # use wingbeat::{App, Error, Params, Service, error::Result};
+    /// struct Lamps;
+    ///
+    /// impl Service for Lamps {
+    ///     const METHODS: &'static [&'static str] = &["update"];
+    ///
+    ///     async fn update(&self, id: Option<Id>, data: Value, _params: &Params) -> Result<Value> {
+    ///         let on = data["on"].as_bool().ok_or_else(|| Error::bad_request("a lamp is on or not"))?;
+    ///         Ok(json!({ "id": id, "on": on }))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("lamps", Lamps).build()?;
+    /// let lamp = app.service_at("lamps").update(3, json!({ "on": true, "color": "red" })).await?;
+    /// assert_eq!(lamp, json!({ "id": 3, "on": true }));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn update(
         &self,
         id: Option<Id>,
@@ -108,6 +232,32 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// Merges data into a record, or into all that match the query when there is no id.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::service::Id;
+    /// # use wingbeat::{App, Method, Params, Service, error::Result};
+    /// struct Lamps;
+    ///
+    /// impl Service for Lamps {
+    ///     const METHODS: &'static [&'static str] = &["patch"];
+    ///
+    ///     async fn patch(&self, id: Option<Id>, data: Value, _params: &Params) -> Result<Value> {
+    ///         let lamp = |id| json!({ "id": id, "color": "white", "on": data["on"] });
+    ///         Ok(id.map_or_else(|| json!([lamp(Id::from(1)), lamp(Id::from(2))]), lamp))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("lamps", Lamps).build()?;
+    /// let lamps = app.service_at("lamps");
+    /// assert_eq!(lamps.patch(3, json!({ "on": true })).await?["color"], "white");
+    /// let all = lamps.method(Method::Patch).data(json!({ "on": false })).await?;
+    /// assert_eq!(all[1], json!({ "id": 2, "color": "white", "on": false }));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn patch(
         &self,
         id: Option<Id>,
@@ -119,6 +269,33 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// Removes a record, or all that match the query when there is no id.
+    ///
+    /// ```
+    /// # use std::{collections::HashSet, sync::Mutex};
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::service::Id;
+    /// # use wingbeat::{App, Error, Params, Service, error::Result};
+    /// struct Sessions(Mutex<HashSet<Id>>);
+    ///
+    /// impl Service for Sessions {
+    ///     const METHODS: &'static [&'static str] = &["remove"];
+    ///
+    ///     async fn remove(&self, id: Option<Id>, _params: &Params) -> Result<Value> {
+    ///         let id = id.ok_or_else(|| Error::method_not_allowed("one at a time"))?;
+    ///         let was_there = self.0.lock().is_ok_and(|mut sessions| sessions.remove(&id));
+    ///         was_there.then(|| json!({ "id": id })).ok_or_else(|| Error::not_found("no such session"))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("sessions", Sessions(Mutex::new(HashSet::from(["a".into()])))).build()?;
+    /// let sessions = app.service_at("sessions");
+    /// assert_eq!(sessions.remove("a").await?, json!({ "id": "a" }));
+    /// assert_eq!(sessions.remove("a").await.unwrap_err().code(), 404);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn remove(
         &self,
         id: Option<Id>,
@@ -129,6 +306,28 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// Answers a custom method, one that [`METHODS`](Service::METHODS) names besides the standard six.
+    ///
+    /// ```
+    /// # use serde_json::{Value, json};
+    /// # use wingbeat::{App, Params, Service, error::Result};
+    /// struct Messages;
+    ///
+    /// impl Service for Messages {
+    ///     const METHODS: &'static [&'static str] = &["archive"];
+    ///
+    ///     async fn custom(&self, method: &str, data: Value, _params: &Params) -> Result<Value> {
+    ///         Ok(json!({ "did": method, "up_to": data["id"] }))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Messages).build()?;
+    /// let archived = app.service_at("messages").method("archive").data(json!({ "id": 7 })).await?;
+    /// assert_eq!(archived, json!({ "did": "archive", "up_to": 7 }));
+    /// # Ok(())
+    /// # }
+    /// ```
     fn custom(
         &self,
         method: &str,
@@ -265,6 +464,23 @@ pub(crate) fn replaces_many() -> Error {
 }
 
 /// A call that is answered in text.
+///
+/// ```
+/// # use serde_json::json;
+/// # use wingbeat::event::Json;
+/// # use wingbeat::service::TextCall;
+/// # use wingbeat::{Params, Service, error::Result};
+/// struct Echo;
+///
+/// impl Service for Echo {
+///     const METHODS: &'static [&'static str] = &["get", "create"];
+///     const TEXT_METHODS: &'static [&'static str] = &["get", "create"];
+///
+///     async fn answer_text(&self, call: TextCall, _params: &Params) -> Result<Json> {
+///         Json::of(&json!({ "did": call.method.as_str(), "id": call.id, "data": call.data }))
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TextCall {

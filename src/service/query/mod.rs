@@ -79,6 +79,20 @@ pub struct Query {
 }
 
 /// What a query may hold besides the standard language, and how much of it.
+///
+/// ```
+/// # use serde_json::json;
+/// # use wingbeat::service::query::{Query, QueryBuilder, QueryOptions, Test};
+/// # fn main() -> wingbeat::error::Result<()> {
+/// let like = Test::Custom { operator: "$like".to_owned(), wanted: json!("A%") };
+/// let asked = QueryBuilder::new().test("name", like).build();
+/// let mut options = QueryOptions::default();
+/// assert_eq!(Query::parse(&asked, &options).unwrap_err().message(), "Invalid query parameter $like");
+/// options.operators.push("$like".to_owned());
+/// assert!(Query::parse(&asked, &options).is_ok());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct QueryOptions {
@@ -94,8 +108,40 @@ pub struct QueryOptions {
     pub max_values: usize,
 }
 
+/// What a store does with a query, in this order.
+///
+/// ```
+/// # use serde_json::json;
+/// # use wingbeat::service::query::{Direction, Query, QueryBuilder, QueryOptions, Test};
+/// # fn main() -> wingbeat::error::Result<()> {
+/// let asked = QueryBuilder::new().test("n", Test::at_least(2)).sort("n", Direction::Descending).limit(1).build();
+/// let query = Query::parse(&asked, &QueryOptions::default())?;
+/// let mut records = vec![json!({ "n": 1 }), json!({ "n": 2 }), json!({ "n": 3 })];
+/// records.retain(|record| query.matches(record));
+/// records.sort_by(|one, other| query.compare(one, other));
+/// let window = query.window(None);
+/// let total = records.len();
+/// assert_eq!(window.answer(total, records[window.range(total)].to_vec()), json!([{ "n": 3 }]));
+/// # Ok(())
+/// # }
+/// ```
 impl Query {
     /// Reads and checks the query of a call, as `filterQuery` of `@feathersjs/adapter-commons` 5.0.50 does.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::service::query::{Query, QueryBuilder, QueryOptions};
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// let asked = QueryBuilder::new().equals("room", "kitchen").build();
+    /// let query = Query::parse(&asked, &QueryOptions::default())?;
+    /// assert!(query.matches(&json!({ "room": "kitchen" })));
+    ///
+    /// let asked = QueryBuilder::new().equals("$search", "kitchen").build();
+    /// let error = Query::parse(&asked, &QueryOptions::default()).unwrap_err();
+    /// assert_eq!(error.message(), "Invalid filter value $search");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `BadRequest` with Feathers' words: `Invalid filter value $foo` for a name at the top that is not known, `Invalid query
@@ -119,6 +165,18 @@ impl Query {
     }
 
     /// Tells whether a record fulfils the filter; a [`Test::Custom`] is never fulfilled.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::service::query::{Query, QueryBuilder, QueryOptions, Test};
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// let asked = QueryBuilder::new().test("tags", Test::one_of(["new", "hot"])).build();
+    /// let query = Query::parse(&asked, &QueryOptions::default())?;
+    /// assert!(query.matches(&json!({ "tags": ["hot", "spicy"] })));
+    /// assert!(!query.matches(&json!({ "tags": [] })));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn matches(&self, record: &Value) -> bool {
         self.matches_with(record, &|_, _, _| false)
@@ -126,6 +184,25 @@ impl Query {
 
     /// Tells whether a record fulfils the filter, with `custom` for each [`Test::Custom`]: it gets the operator's name, the
     /// value found, which is `null` for a missing one, and the value in the query.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::service::query::{Query, QueryBuilder, QueryOptions, Test};
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// let like = Test::Custom { operator: "$like".to_owned(), wanted: json!("A%") };
+    /// let asked = QueryBuilder::new().test("name", like).build();
+    /// let mut options = QueryOptions::default();
+    /// options.operators.push("$like".to_owned());
+    /// let query = Query::parse(&asked, &options)?;
+    /// let starts = |_operator: &str, found: &serde_json::Value, wanted: &serde_json::Value| {
+    ///     let start = wanted.as_str().map_or("", |wanted| wanted.trim_end_matches('%'));
+    ///     found.as_str().is_some_and(|found| found.starts_with(start))
+    /// };
+    /// assert!(query.matches_with(&json!({ "name": "Ada" }), &starts));
+    /// assert!(!query.matches_with(&json!({ "name": "Grace" }), &starts));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn matches_with(
         &self,
@@ -136,6 +213,19 @@ impl Query {
     }
 
     /// Orders two records by `sort`; without one they are equal.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::service::query::{Direction, Query, QueryBuilder, QueryOptions};
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// let asked = QueryBuilder::new().sort("age", Direction::Descending).sort("name", Direction::Ascending).build();
+    /// let query = Query::parse(&asked, &QueryOptions::default())?;
+    /// let (ada, bob) = (json!({ "name": "Ada", "age": 36 }), json!({ "name": "Bob", "age": 36 }));
+    /// assert!(query.compare(&ada, &bob).is_lt());
+    /// assert!(query.compare(&ada, &json!({ "name": "Cy", "age": 40 })).is_gt());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn compare(&self, one: &Value, other: &Value) -> Ordering {
         let mut orders = self.sort.iter().map(|sort| sort.compare(one, other));
@@ -145,6 +235,21 @@ impl Query {
     }
 
     /// Computes which of the records that match the caller gets, and in which form (feathers.md §6.2).
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use wingbeat::service::query::{Paginate, Query, QueryBuilder, QueryOptions};
+    /// # fn main() -> wingbeat::error::Result<()> {
+    /// let asked = QueryBuilder::new().skip(1).build();
+    /// let window = Query::parse(&asked, &QueryOptions::default())?.window(Some(&Paginate::new(2, 10)));
+    /// assert_eq!(window.range(5), 1..3);
+    /// assert_eq!(
+    ///     window.answer(5, vec![json!("b"), json!("c")]),
+    ///     json!({ "total": 5, "limit": 2, "skip": 1, "data": ["b", "c"] })
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn window(&self, paginate: Option<&Paginate>) -> Window {
         Window::new(self.limit, self.skip, paginate)

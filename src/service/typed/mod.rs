@@ -82,6 +82,39 @@ pub use service::{CustomCall, Typed, TypedService};
 ///
 /// It says nothing about who answers the calls: a [`Memory`](crate::Memory), a [`TypedService`], a service on JSON. Types
 /// and service meet when a call is made; what does not fit then is an error, never a panic. The [module](self) shows one.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use wingbeat::{App, Memory, ServiceType};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Room {
+///     id: u64,
+///     name: String,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct NewRoom {
+///     name: String,
+/// }
+///
+/// struct Rooms;
+///
+/// impl ServiceType for Rooms {
+///     const PATH: &'static str = "rooms";
+///     type Record = Room;
+///     type Data = NewRoom;
+///     type Patch = NewRoom;
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().service(Rooms::PATH, Memory::new()).build()?;
+/// let room = app.service::<Rooms>().create(&NewRoom { name: "hall".to_owned() }).await?;
+/// assert_eq!((room.id, room.name.as_str()), (0, "hall"));
+/// # Ok(())
+/// # }
+/// ```
 pub trait ServiceType: 'static {
     /// Where the service is registered, as `messages`.
     const PATH: &'static str;
@@ -185,12 +218,119 @@ macro_rules! automatic_events {
 
 automatic_events! {
     /// The event of `create`, with the record.
+    ///
+    /// ```
+    /// # use wingbeat::service::typed::Created;
+    /// # use wingbeat::{App, Memory, ServiceType};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Message { id: u64, text: String }
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct NewMessage { text: String }
+    /// # struct Messages;
+    /// # impl ServiceType for Messages {
+    /// #     const PATH: &'static str = "messages";
+    /// #     type Record = Message;
+    /// #     type Data = NewMessage;
+    /// #     type Patch = NewMessage;
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let app = App::builder().service(Messages::PATH, Memory::new()).build()?;
+    /// let messages = app.service::<Messages>();
+    /// let (heard, mut texts) = tokio::sync::mpsc::channel(1);
+    /// messages.on_local(Created, move |message, _event| drop(heard.try_send(message.text.clone())));
+    /// messages.create(&NewMessage { text: "hi".to_owned() }).await?;
+    /// assert_eq!(texts.recv().await.as_deref(), Some("hi"));
+    /// # Ok(())
+    /// # }
+    /// ```
     Created = "created";
     /// The event of `update`, with the record.
+    ///
+    /// ```
+    /// # use wingbeat::service::typed::Updated;
+    /// # use wingbeat::{App, Memory, ServiceType};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Message { id: u64, text: String }
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct NewMessage { text: String }
+    /// # struct Messages;
+    /// # impl ServiceType for Messages {
+    /// #     const PATH: &'static str = "messages";
+    /// #     type Record = Message;
+    /// #     type Data = NewMessage;
+    /// #     type Patch = NewMessage;
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let app = App::builder().service(Messages::PATH, Memory::new()).build()?;
+    /// let messages = app.service::<Messages>();
+    /// let (heard, mut texts) = tokio::sync::mpsc::channel(1);
+    /// messages.on_local(Updated, move |message, _event| drop(heard.try_send(message.text.clone())));
+    /// let message = messages.create(&NewMessage { text: "hi".to_owned() }).await?;
+    /// messages.update(message.id, &NewMessage { text: "hello".to_owned() }).await?;
+    /// assert_eq!(texts.recv().await.as_deref(), Some("hello"));
+    /// # Ok(())
+    /// # }
+    /// ```
     Updated = "updated";
     /// The event of `patch`, with the record.
+    ///
+    /// ```
+    /// # use wingbeat::service::typed::Patched;
+    /// # use wingbeat::{App, Memory, ServiceType};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Message { id: u64, text: String }
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct NewMessage { text: String }
+    /// # struct Messages;
+    /// # impl ServiceType for Messages {
+    /// #     const PATH: &'static str = "messages";
+    /// #     type Record = Message;
+    /// #     type Data = NewMessage;
+    /// #     type Patch = NewMessage;
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let app = App::builder().service(Messages::PATH, Memory::new()).build()?;
+    /// let messages = app.service::<Messages>();
+    /// let (heard, mut texts) = tokio::sync::mpsc::channel(1);
+    /// messages.on_local(Patched, move |message, _event| drop(heard.try_send(message.text.clone())));
+    /// let message = messages.create(&NewMessage { text: "hi".to_owned() }).await?;
+    /// messages.patch(message.id, &NewMessage { text: "hello".to_owned() }).await?;
+    /// assert_eq!(texts.recv().await.as_deref(), Some("hello"));
+    /// # Ok(())
+    /// # }
+    /// ```
     Patched = "patched";
     /// The event of `remove`, with the record that was.
+    ///
+    /// ```
+    /// # use wingbeat::service::typed::Removed;
+    /// # use wingbeat::{App, Memory, ServiceType};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Message { id: u64, text: String }
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct NewMessage { text: String }
+    /// # struct Messages;
+    /// # impl ServiceType for Messages {
+    /// #     const PATH: &'static str = "messages";
+    /// #     type Record = Message;
+    /// #     type Data = NewMessage;
+    /// #     type Patch = NewMessage;
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let app = App::builder().service(Messages::PATH, Memory::new()).build()?;
+    /// let messages = app.service::<Messages>();
+    /// let (heard, mut texts) = tokio::sync::mpsc::channel(1);
+    /// messages.on_local(Removed, move |message, _event| drop(heard.try_send(message.text.clone())));
+    /// let message = messages.create(&NewMessage { text: "hi".to_owned() }).await?;
+    /// messages.remove(message.id).await?;
+    /// assert_eq!(texts.recv().await.as_deref(), Some("hi"));
+    /// # Ok(())
+    /// # }
+    /// ```
     Removed = "removed";
 }
 
