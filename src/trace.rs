@@ -42,15 +42,45 @@ pub struct TraceContext {
 }
 
 /// Says that a text is no `traceparent`.
+///
+/// ```
+/// use wingbeat::trace::TraceContext;
+///
+/// // An id of zeros stands for none.
+/// let text = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+/// let problem = text.parse::<TraceContext>().unwrap_err();
+/// assert_eq!(problem.to_string(), "not a traceparent");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidTraceparent;
 
+/// From the parts that a tracing library has, and back to them.
+///
+/// ```
+/// use wingbeat::trace::TraceContext;
+///
+/// let place: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?;
+/// let again = TraceContext::new(place.trace_id(), place.span_id(), place.flags());
+/// assert_eq!(again, Some(place));
+/// # Ok::<(), wingbeat::trace::InvalidTraceparent>(())
+/// ```
 impl TraceContext {
     /// The text has so many characters.
     pub(crate) const LENGTH: usize = 55;
 
     /// Makes a place from what a tracing library has; `None` when an id is zero, which stands for none.
+    ///
+    /// ```
+    /// use wingbeat::{Call, Method, trace::TraceContext};
+    ///
+    /// // A call out of a job that has a span already: its events carry the trace to all nodes.
+    /// let mut call = Call::new("messages", Method::Create);
+    /// call.params.trace = TraceContext::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7, 1);
+    /// let text = call.params.trace.map(|place| place.to_string());
+    /// assert_eq!(text.as_deref(), Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    /// assert_eq!(TraceContext::new(0, 0x00f0_67aa_0ba9_02b7, 1), None);
+    /// ```
     #[must_use]
     pub fn new(trace_id: u128, span_id: u64, flags: u8) -> Option<Self> {
         Some(Self {
@@ -61,18 +91,44 @@ impl TraceContext {
     }
 
     /// Returns the id of the whole trace.
+    ///
+    /// ```
+    /// use wingbeat::trace::TraceContext;
+    ///
+    /// let place: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?;
+    /// // As logs and collectors write it.
+    /// assert_eq!(format!("{:032x}", place.trace_id()), "4bf92f3577b34da6a3ce929d0e0e4736");
+    /// # Ok::<(), wingbeat::trace::InvalidTraceparent>(())
+    /// ```
     #[must_use]
     pub fn trace_id(&self) -> u128 {
         self.trace_id.get()
     }
 
     /// Returns the id of one span of it.
+    ///
+    /// ```
+    /// use wingbeat::trace::TraceContext;
+    ///
+    /// let place: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?;
+    /// assert_eq!(format!("{:016x}", place.span_id()), "00f067aa0ba902b7");
+    /// # Ok::<(), wingbeat::trace::InvalidTraceparent>(())
+    /// ```
     #[must_use]
     pub fn span_id(&self) -> u64 {
         self.span_id.get()
     }
 
     /// Returns the flags; the lowest bit says that the span is recorded.
+    ///
+    /// ```
+    /// use wingbeat::trace::TraceContext;
+    ///
+    /// let place: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?;
+    /// let is_recorded = place.flags() & 1 == 1;
+    /// assert!(is_recorded);
+    /// # Ok::<(), wingbeat::trace::InvalidTraceparent>(())
+    /// ```
     #[must_use]
     pub fn flags(&self) -> u8 {
         self.flags

@@ -108,6 +108,25 @@ pub(crate) struct SyncParts {
 }
 
 /// What a node has counted since it was built.
+///
+/// ```
+/// use serde_json::json;
+/// use wingbeat::{App, Memory, sync::SyncOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut options = SyncOptions::default();
+/// options.max_payload = 1024;
+/// let builder = App::builder().service("messages", Memory::new()).sync_options(options);
+/// let app = builder.sync_uri("memory://counted").build()?;
+/// app.service_at("messages").create(json!({ "text": "hi ".repeat(1000) })).await?;
+/// // One object, for a page of an operator.
+/// let stats = serde_json::to_value(app.sync().stats())?;
+/// assert_eq!((&stats["oversize"], &stats["emitted"]), (&json!(1), &json!(1)));
+/// # app.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SyncStats {
@@ -128,6 +147,23 @@ pub struct SyncStats {
     pub delivery: DeliveryStats,
 }
 
+/// What there is to know of the link can be written as JSON, for a page of an operator.
+///
+/// ```
+/// use serde_json::json;
+/// use wingbeat::{App, Memory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://page").build()?;
+/// let sync = app.sync();
+/// sync.ready().await?;
+/// let page = json!({ "status": sync.status(), "peers": sync.peers(), "last_error": sync.last_error() });
+/// assert_eq!(page, json!({ "status": "ready", "peers": [], "last_error": null }));
+/// # app.close().await;
+/// # Ok(())
+/// # }
+/// ```
 impl Sync {
     pub(crate) fn new(
         parts: Option<SyncParts>,
@@ -152,6 +188,22 @@ impl Sync {
 
     /// Waits until the node is linked for the first time.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://joined").build()?;
+    /// // It waits for as long as the broker is away.
+    /// timeout(Duration::from_secs(5), app.sync().ready()).await??;
+    /// assert!(app.sync().was_ready());
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `Closed`, with why the link never came, when sync is closed before.
     ///
@@ -171,6 +223,20 @@ impl Sync {
     }
 
     /// Returns how the node stands with the broker.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory, sync::Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://status").build()?;
+    /// assert_eq!(app.sync().status(), Status::Connecting);
+    /// app.sync().ready().await?;
+    /// assert_eq!(app.sync().status(), Status::Ready);
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn status(&self) -> Status {
         self.linked
@@ -215,6 +281,22 @@ impl Sync {
     }
 
     /// Returns the counters.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://stats").build()?;
+    /// app.service_at("messages").create(json!({ "text": "hi" })).await?;
+    /// let stats = app.sync().stats();
+    /// // One event, on its way to the other nodes.
+    /// assert_eq!((stats.delivery.emitted, stats.delivery.synced), (1, 1));
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> SyncStats {
         let Some(Linked { shell, .. }) = &self.linked else {
@@ -232,6 +314,25 @@ impl Sync {
     }
 
     /// Returns one row per other node.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tokio::time::sleep;
+    /// use wingbeat::App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = |name: &str| App::builder().name(name).sync_uri("memory://peers").build();
+    /// let (ada, bob) = (node("ada")?, node("bob")?);
+    /// while ada.sync().peers().is_empty() {
+    ///     sleep(Duration::from_millis(5)).await;
+    /// }
+    /// assert_eq!(&*ada.sync().peers()[0].name, bob.name());
+    /// # ada.close().await;
+    /// # bob.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStats> {
         self.linked
@@ -241,6 +342,27 @@ impl Sync {
     }
 
     /// Returns the last messages that could not be used, the oldest first; at most 64, with secrets masked.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use wingbeat::{App, sync::Reason};
+    /// use wingbeat_adapter::{Lane, LinkOptions, MemoryBroker, SyncAdapter};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// let app = App::builder().sync(broker.clone()).build()?;
+    /// app.sync().ready().await?;
+    /// let mut stranger = broker.connect(&LinkOptions::new("feathers-sync")).await?;
+    /// stranger.outbound.publish(Lane::Events, &[Bytes::from("hello?")]).await?;
+    /// while app.sync().quarantine().is_empty() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// assert_eq!(app.sync().quarantine()[0].reason, Reason::Malformed);
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn quarantine(&self) -> Vec<Quarantined> {
         self.linked
@@ -250,6 +372,26 @@ impl Sync {
     }
 
     /// Returns why the last link ended or did not come to be.
+    ///
+    /// ```
+    /// use futures_util::StreamExt;
+    /// use wingbeat::{App, sync::Status};
+    /// use wingbeat_adapter::MemoryBroker;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// let app = App::builder().sync(broker.clone()).build()?;
+    /// app.sync().ready().await?;
+    /// assert_eq!(app.sync().last_error(), None);
+    /// broker.cut();
+    /// let mut statuses = app.sync().watch();
+    /// while statuses.next().await != Some(Status::Reconnecting) {}
+    /// assert!(app.sync().last_error().is_some_and(|why| why.contains("the memory broker is cut")));
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.linked.as_ref()?.last_error.lock().clone()
@@ -257,6 +399,20 @@ impl Sync {
 
     /// Returns what order events of different origins have on the other nodes while all are `Ready`, as the broker gives it;
     /// `None` while there was no link.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory, sync::Order};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://order").build()?;
+    /// assert_eq!(app.sync().order(), None);
+    /// app.sync().ready().await?;
+    /// assert_eq!(app.sync().order(), Some(Order::Total));
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn order(&self) -> Option<Order> {
         *self.linked.as_ref()?.order.lock()
@@ -264,6 +420,25 @@ impl Sync {
 
     /// Leaves the other nodes: waits until they have what was emitted, at most ten seconds, and closes the link. Events
     /// that come later reach this node's own clients only.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wingbeat::{App, Memory, sync::Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://left").build()?;
+    /// app.sync().ready().await?;
+    /// app.sync().close().await;
+    /// assert_eq!(app.sync().status(), Status::Closed);
+    ///
+    /// app.service_at("messages").create(json!({ "text": "hi" })).await?;
+    /// let stats = app.sync().stats();
+    /// assert_eq!((stats.delivery.delivered, stats.delivery.synced), (1, 0));
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the future leaves the link closing; calling again goes on.
@@ -283,6 +458,21 @@ impl Sync {
     }
 
     /// Tells whether the node was ever linked; true without sync.
+    ///
+    /// ```
+    /// use wingbeat::{App, Memory};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().service("messages", Memory::new()).sync_uri("memory://ever").build()?;
+    /// assert!(!app.sync().was_ready());
+    /// app.sync().ready().await?;
+    /// app.sync().close().await;
+    /// assert!(app.sync().was_ready());
+    /// # app.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn was_ready(&self) -> bool {
         self.linked

@@ -81,8 +81,51 @@ pub struct EventLayer {
     max_body: usize,
 }
 
+/// It begins without routes, and each call describes more of them.
+///
+/// ```
+/// use axum::{Json, Router, body::Body, http::Request, routing::post};
+/// use serde_json::json;
+/// use tower::Service;
+/// use wingbeat::{App, EventLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = App::builder().build()?;
+/// let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+/// let layer = EventLayer::new(&app).resource("/todos", "todos").max_body(64 << 10);
+/// app.service_at("todos").on_local("created", move |event| drop(tell.send(event.data().value().clone())));
+///
+/// let create = || async { Json(json!({ "id": 7 })) };
+/// let mut router: Router = Router::new().route("/todos", post(create)).layer(layer);
+/// router.call(Request::post("/todos").body(Body::empty())?).await?;
+/// assert_eq!(told.recv().await.ok_or("no event")?["id"], 7);
+/// # Ok(())
+/// # }
+/// ```
 impl EventLayer {
     /// Makes a layer for an app, without routes.
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, http::Request, routing::post};
+    /// use serde_json::json;
+    /// use tower::Service;
+    /// use wingbeat::{App, EventLayer, Events};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Also without routes: handlers inside of it can emit by hand.
+    /// async fn close(events: Events) -> wingbeat::error::Result<()> {
+    ///     events.emit("orders", "closed", &json!({ "id": 7 })).await
+    /// }
+    ///
+    /// let app = App::builder().build()?;
+    /// let mut router: Router = Router::new().route("/close", post(close)).layer(EventLayer::new(&app));
+    /// let response = router.call(Request::post("/close").body(Body::empty())?).await?;
+    /// assert!(response.status().is_success());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(app: &App) -> Self {
         app.routes().open_paths().open();
         Self {
@@ -94,6 +137,26 @@ impl EventLayer {
 
     /// Describes a route, in the syntax of axum 0.8: `/todos/{id}`, `/files/{*path}`. Its events happen under the path of
     /// `route`, mostly just that path, as `"todos"`.
+    ///
+    /// ```
+    /// use axum::{Json, Router, body::Body, http::Request, routing::put};
+    /// use serde_json::json;
+    /// use tower::Service;
+    /// use wingbeat::{App, EventLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().build()?;
+    /// let update = || async { Json(json!({ "name": "ada", "room": "kitchen" })) };
+    /// let mut router: Router = Router::new()
+    ///     .route("/members/{name}", put(update))
+    ///     .layer(EventLayer::new(&app).route("/members/{name}", "users"));
+    /// router.call(Request::put("/members/ada").body(Body::empty())?).await?;
+    /// // The answer became `users updated`.
+    /// assert_eq!(app.stats().observed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// For a path that axum's `Router::route` would not take either, and for one that stands twice.
@@ -107,6 +170,27 @@ impl EventLayer {
 
     /// Describes the two routes of a collection: `path` itself, and `path` with the id of a record behind it, as `/todos` and
     /// `/todos/{id}`.
+    ///
+    /// ```
+    /// use axum::{Json, Router, body::Body, http::Request, routing::{delete, post}};
+    /// use serde_json::json;
+    /// use tower::Service;
+    /// use wingbeat::{App, EventLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().build()?;
+    /// let mut router: Router = Router::new()
+    ///     .route("/todos", post(|| async { Json(json!({ "id": 7 })) }))
+    ///     .route("/todos/{id}", delete(|| async {}))
+    ///     .layer(EventLayer::new(&app).resource("/todos", "todos"));
+    /// router.call(Request::post("/todos").body(Body::empty())?).await?;
+    /// router.call(Request::delete("/todos/7").body(Body::empty())?).await?;
+    /// // `todos created`, and `todos removed` with the id from the path.
+    /// assert_eq!(app.stats().observed, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// As [`route`](Self::route).
@@ -144,6 +228,25 @@ impl EventLayer {
     }
 
     /// Sets how many bytes of a body may become an event; 1 MiB by default. A larger one goes on without.
+    ///
+    /// ```
+    /// use axum::{Json, Router, body::Body, http::Request, routing::post};
+    /// use serde_json::json;
+    /// use tower::Service;
+    /// use wingbeat::{App, EventLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let app = App::builder().build()?;
+    /// let layer = EventLayer::new(&app).resource("/todos", "todos").max_body(16);
+    /// let create = || async { Json(json!({ "id": 7, "text": "water the plants" })) };
+    /// let mut router: Router = Router::new().route("/todos", post(create)).layer(layer);
+    /// let response = router.call(Request::post("/todos").body(Body::empty())?).await?;
+    /// assert!(response.status().is_success());
+    /// assert_eq!(app.stats().observed_too_large, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_body(self, max_body: usize) -> Self {
         Self { max_body, ..self }
     }
