@@ -31,6 +31,17 @@ enum Way {
     Queued,
 }
 
+impl Way {
+    /// Returns how many connections get their frames before something else may run: about half a millisecond. Clients' tasks that
+    /// ran between queued events would write each of them by itself.
+    const fn chunk(self) -> usize {
+        match self {
+            Self::Straight => 128,
+            Self::Queued => 4_096,
+        }
+    }
+}
+
 impl Sending {
     /// Adds an event; what can not go with it is sent before.
     pub(crate) async fn add(&mut self, audience: Audience, event: Event) {
@@ -92,12 +103,13 @@ impl FanOut {
     async fn send(&self, way: Way) -> usize {
         let mut frames = Frames::new(&self.events);
         let mut sent = 0;
-        for members in self.audience.members().chunks(CHUNK) {
+        let chunk = way.chunk();
+        for members in self.audience.members().chunks(chunk) {
             for (at, connection) in members {
                 let data = self.audience.channel(*at).and_then(Channel::data);
                 sent += usize::from(self.deliver(&mut frames, data, connection, way));
             }
-            if members.len() == CHUNK {
+            if members.len() == chunk {
                 tokio::task::yield_now().await;
             }
         }
@@ -135,8 +147,6 @@ fn is_meant(event: &Event, connection: &Connection) -> bool {
 
 /// Bytes of data that go as one piece, which a slow client keeps or loses as a whole.
 const MAX_SIZE: usize = 64 << 10;
-/// Connections that get their frames before something else may run: less than a millisecond.
-const CHUNK: usize = 128;
 
 #[cfg(test)]
 mod tests {
