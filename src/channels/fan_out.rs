@@ -155,12 +155,12 @@ mod tests {
 
     use bytes::Bytes;
     use futures_util::task::noop_waker_ref;
-    use serde_json::{Map, Value, json};
+    use serde_json::{Value, json};
     use tokio::time::Instant;
 
     use super::*;
     use crate::channels::Channels;
-    use crate::connections::{ConnectionInfo, Headers, Interest, OutboxLimits, WireFormat};
+    use crate::connections::{ConnectionInfo, Interest, WireFormat};
     use crate::event::{Inner, Origin};
 
     #[derive(Debug)]
@@ -178,14 +178,8 @@ mod tests {
 
     fn connection(id: u64, interest: Option<Interest>) -> Connection {
         let info = ConnectionInfo {
-            provider: "plain",
-            headers: Headers::default(),
-            query: Map::new(),
-            properties: Map::new(),
-            extensions: http::Extensions::new(),
-            format: &Plain,
-            limits: OutboxLimits::default(),
             interest,
+            ..ConnectionInfo::bare(&Plain)
         };
         Connection::new(id, info)
     }

@@ -324,10 +324,9 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use serde_json::Map;
 
     use super::*;
-    use crate::connections::{ConnectionInfo, Headers, OutboxLimits, WireFormat};
+    use crate::connections::{ConnectionInfo, WireFormat};
     use crate::event::Event;
 
     #[derive(Debug)]
@@ -344,16 +343,7 @@ mod tests {
     }
 
     fn connection(id: u64) -> Connection {
-        let info = ConnectionInfo {
-            provider: "plain",
-            headers: Headers::default(),
-            query: Map::new(),
-            properties: Map::new(),
-            extensions: http::Extensions::new(),
-            format: &Plain,
-            limits: OutboxLimits::default(),
-            interest: None,
-        };
+        let info = ConnectionInfo::bare(&Plain);
         Connection::new(id, info)
     }
 

@@ -75,6 +75,23 @@ fn small(map: Map<String, Value>) -> Small {
 /// Events by their path and their name; without a name, all of the path.
 pub(crate) type Interest = Box<[(Arc<str>, Option<Arc<str>>)]>;
 
+#[cfg(test)]
+impl ConnectionInfo {
+    /// Makes what a test knows of a client that said nothing.
+    pub(crate) fn bare(format: &'static dyn WireFormat) -> Self {
+        Self {
+            provider: "plain",
+            headers: Headers::default(),
+            query: Map::new(),
+            properties: Map::new(),
+            extensions: Extensions::new(),
+            format,
+            limits: OutboxLimits::default(),
+            interest: None,
+        }
+    }
+}
+
 impl Connection {
     pub(crate) fn new(id: u64, info: ConnectionInfo) -> Self {
         Self(Arc::new(Inner {

@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::broker::Way;
 use super::plan::What;
-use crate::connections::{ConnectionInfo, Drained, Headers, OutboxLimits, WireFormat};
+use crate::connections::{ConnectionInfo, Drained, WireFormat};
 use crate::event::{Event, Json, Origin};
 use crate::service::Registration;
 use crate::stores::Multi;
@@ -160,16 +160,7 @@ impl Node {
         let Some(app) = self.app().cloned() else {
             return;
         };
-        let connection = app.connections().add(ConnectionInfo {
-            provider: "simulation",
-            headers: Headers::default(),
-            query: Map::new(),
-            properties: Map::new(),
-            extensions: http::Extensions::new(),
-            format: &Plain,
-            limits: OutboxLimits::default(),
-            interest: None,
-        });
+        let connection = app.connections().add(ConnectionInfo::bare(&Plain));
         app.greet(&connection);
         let got = Arc::default();
         self.clients.push(Client {
