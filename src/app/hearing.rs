@@ -46,7 +46,7 @@ impl App {
 
     /// Hands events to this node's listeners and clients.
     async fn hear(&self, batch: Vec<Event>) {
-        let mut sending = Sending::default();
+        let mut sending = Sending::new(self.tasks());
         for event in batch {
             let span = trace::fan_out(&event);
             // Code that hears this event may change who is in the channels of those before.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Channel;
 use super::registry::sent_instead;
 use crate::connections::Connection;
+use crate::event::Json;
 
 /// Several channels as one, of which a connection is part once: what hears an event, and what
 /// [`Channels::combined`](super::Channels::combined) returns.
@@ -75,14 +76,22 @@ impl Audience {
         filtered.collect()
     }
 
-    /// Tells whether both are the same channels with nothing special about them, so that they have the same connections.
+    /// Tells whether both are the same channels without a filter, so that they have the same connections.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let pairs = self.0.iter().zip(&other.0);
         self.0.len() == other.0.len() && { pairs }.all(|(one, other)| one.is_same(other))
     }
 
-    pub(super) fn channel(&self, at: usize) -> Option<&Channel> {
-        self.0.get(at)
+    /// Returns the data that channels send instead of an event's.
+    pub(super) fn data(&self) -> impl Iterator<Item = &Json> {
+        self.0.iter().filter_map(Channel::data)
+    }
+
+    /// Returns what each channel sends instead of an event's data; nothing if none does.
+    pub(super) fn sent(&self) -> Box<[Option<Json>]> {
+        let has_data = self.data().next().is_some();
+        let sent = self.0.iter().filter(|_| has_data);
+        sent.map(|channel| channel.data().cloned()).collect()
     }
 
     /// Returns every connection once, with the place of the first channel that has it.

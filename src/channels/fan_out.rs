@@ -1,48 +1,44 @@
 //! From events and their channels to frames in outboxes.
 
-use super::{Audience, Channel};
+use std::ops::Range;
+
+use super::Audience;
+use super::unwritten::Unwritten;
 use crate::connections::{Connection, Frames};
 use crate::event::{Event, Json};
+use crate::tasks::Tasks;
 
 /// Sends events in their order, those that follow each other to the same channels together.
-#[derive(Debug, Default)]
-pub(crate) struct Sending {
+#[derive(Debug)]
+pub(crate) struct Sending<'a> {
     waiting: Option<FanOut>,
-    way: Way,
+    unwritten: Unwritten<'a>,
 }
 
 /// Events that go together.
 ///
-/// Under load they are many: a client gets them as one piece of memory, which all clients share, with one system call.
+/// Under load they are many: a client gets them as one piece of memory, which all clients share.
 #[derive(Debug)]
 struct FanOut {
     audience: Audience,
     events: Vec<Event>,
+    /// What the channels send instead of each event's own data.
+    sent: Vec<Sent>,
     size: usize,
 }
 
-/// How frames go to clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Way {
-    /// Into the sockets of those for whom nothing waits: for the last ones that are there.
-    #[default]
-    Straight,
-    /// By the outboxes: more come behind them, which a client's task then writes together.
-    Queued,
-}
+/// What each of an event's channels sends instead of its data; empty if they all send that.
+type Sent = Box<[Option<Json>]>;
 
-impl Way {
-    /// Returns how many connections get their frames before something else may run: about half a millisecond. Clients' tasks that
-    /// ran between queued events would write each of them by itself.
-    const fn chunk(self) -> usize {
-        match self {
-            Self::Straight => 128,
-            Self::Queued => 4_096,
+impl<'a> Sending<'a> {
+    /// Sends with tasks of an owner, where it needs some.
+    pub(crate) fn new(tasks: &'a Tasks) -> Self {
+        Self {
+            waiting: None,
+            unwritten: Unwritten::new(tasks),
         }
     }
-}
 
-impl Sending {
     /// Adds an event; what can not go with it is sent before.
     pub(crate) async fn add(&mut self, audience: Audience, event: Event) {
         let apart = match &mut self.waiting {
@@ -55,18 +51,22 @@ impl Sending {
         }
     }
 
-    /// Sends what waits, with more to come.
+    /// Sends what waits, with more to come: clients may get it together with that.
     pub(crate) async fn go_on(&mut self) {
-        if let Some(waiting) = self.waiting.take() {
-            self.way = Way::Queued;
-            waiting.send(self.way).await;
-        }
+        self.send().await;
+        self.unwritten.write_if_due().await;
     }
 
     /// Sends what waits, as the last; returns how many connections got it.
     pub(crate) async fn end(&mut self) -> usize {
+        let n_connections = self.send().await;
+        self.unwritten.write().await;
+        n_connections
+    }
+
+    async fn send(&mut self) -> usize {
         match self.waiting.take() {
-            Some(waiting) => waiting.send(self.way).await,
+            Some(waiting) => waiting.send(&mut self.unwritten).await,
             None => 0,
         }
     }
@@ -75,9 +75,10 @@ impl Sending {
 impl FanOut {
     fn new(audience: Audience, event: Event) -> Self {
         Self {
-            audience,
-            size: event.public_data().as_bytes().len(),
+            size: size(&audience, &event),
+            sent: vec![audience.sent()],
             events: vec![event],
+            audience,
         }
     }
 
@@ -85,7 +86,7 @@ impl FanOut {
     ///
     /// A late one goes alone: connections that are younger do not get it.
     fn join(&mut self, audience: Audience, event: Event) -> Result<(), Self> {
-        let size = self.size + event.public_data().as_bytes().len();
+        let size = self.size + size(&audience, &event);
         let is_late = |event: &Event| event.happened().is_some();
         let is_apart = is_late(&event) || self.events.iter().any(is_late);
         if is_apart || size > MAX_SIZE || !self.audience.is_same(&audience) {
@@ -93,6 +94,7 @@ impl FanOut {
         }
         self.size = size;
         self.events.push(event);
+        self.sent.push(audience.sent());
         Ok(())
     }
 
@@ -100,36 +102,29 @@ impl FanOut {
     /// (feathers.md §4.3). Returns how many connections got the last one.
     ///
     /// Joins and leaves do not wait for it, and others run between its pieces.
-    async fn send(&self, way: Way) -> usize {
-        let mut frames = Frames::new(&self.events);
-        let mut sent = 0;
-        let chunk = way.chunk();
-        for members in self.audience.members().chunks(chunk) {
-            for (at, connection) in members {
-                let data = self.audience.channel(*at).and_then(Channel::data);
-                sent += usize::from(self.deliver(&mut frames, data, connection, way));
+    async fn send(&self, unwritten: &mut Unwritten<'_>) -> usize {
+        let variants = self.variants();
+        let mut frames = Frames::new(&self.events, |event, channel| self.payload(event, channel));
+        let mut n_connections = 0;
+        unwritten.begin(self.size);
+        for members in self.audience.members().chunks(CHUNK) {
+            for (channel, connection) in members {
+                let variant = variants.get(*channel).map_or(0, |first| *first);
+                let mut send = |range| {
+                    let piece = frames.piece(connection.format(), range, variant);
+                    unwritten.hold(connection, piece)
+                };
+                n_connections += usize::from(self.deliver(connection, &mut send));
             }
-            if members.len() == chunk {
+            if members.len() == CHUNK {
                 tokio::task::yield_now().await;
             }
         }
-        sent
+        n_connections
     }
 
-    fn deliver(
-        &self,
-        frames: &mut Frames<'_>,
-        data: Option<&Json>,
-        connection: &Connection,
-        way: Way,
-    ) -> bool {
-        let mut send = |range| {
-            let piece = frames.piece(connection.format(), range, data);
-            match way {
-                Way::Straight => connection.write(piece),
-                Way::Queued => connection.send_piece(piece.clone()),
-            }
-        };
+    /// Sends the events that a connection is to hear; false if it did not get the last one.
+    fn deliver(&self, connection: &Connection, send: &mut dyn FnMut(Range<usize>) -> bool) -> bool {
         if connection.wants_all() && self.events.len() > 1 {
             return send(0..self.events.len());
         }
@@ -137,6 +132,38 @@ impl FanOut {
         let meant = meant.filter(|(_, event)| is_meant(event, connection));
         meant.fold(false, |_, (at, _)| send(at..at + 1))
     }
+
+    /// Returns for each channel the first one that sends the same of all events; nothing when they all do.
+    fn variants(&self) -> Vec<usize> {
+        let n_channels = self.sent.iter().map(|sent| sent.len()).max();
+        let mut distinct: Vec<usize> = Vec::new();
+        let first = |channel| {
+            let known = { &distinct }
+                .iter()
+                .find(|known| self.sends_same(**known, channel));
+            known.copied().unwrap_or_else(|| {
+                distinct.push(channel);
+                channel
+            })
+        };
+        (0..n_channels.unwrap_or(0)).map(first).collect()
+    }
+
+    fn sends_same(&self, one: usize, other: usize) -> bool {
+        let is_same = |event| self.payload(event, one).same(self.payload(event, other));
+        (0..self.events.len()).all(is_same)
+    }
+
+    fn payload(&self, event: usize, channel: usize) -> &Json {
+        let sent = self.sent[event].get(channel).and_then(Option::as_ref);
+        sent.unwrap_or(self.events[event].public_data())
+    }
+}
+
+/// Returns how many bytes of data a connection gets at most.
+fn size(audience: &Audience, event: &Event) -> usize {
+    let data = audience.data().chain([event.public_data()]);
+    data.map(|data| data.as_bytes().len()).max().unwrap_or(0)
 }
 
 fn is_meant(event: &Event, connection: &Connection) -> bool {
@@ -147,6 +174,9 @@ fn is_meant(event: &Event, connection: &Connection) -> bool {
 
 /// Bytes of data that go as one piece, which a slow client keeps or loses as a whole.
 const MAX_SIZE: usize = 64 << 10;
+/// Connections until something else may run. Frames of those whose sockets are not lent are written by their tasks, which would
+/// write each by itself if they ran between events.
+const CHUNK: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -208,7 +238,8 @@ mod tests {
     }
 
     async fn send(events: impl IntoIterator<Item = (Audience, Event)>) -> usize {
-        let mut sending = Sending::default();
+        let tasks = Tasks::default();
+        let mut sending = Sending::new(&tasks);
         for (audience, event) in events {
             sending.add(audience, event).await;
         }
@@ -255,8 +286,31 @@ mod tests {
         ];
         send(events).await;
         let pieces = waiting(&client);
-        assert_eq!(pieces[..4], ["\"s\"", "\"t\"", "4", "5"]);
-        assert_eq!(pieces[4..].len(), 1);
+        assert_eq!(pieces[..3], ["\"s\"\"t\"", "4", "5"]);
+        assert_eq!(pieces[3..].len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_gets_the_same_data_shares_the_piece() {
+        let channels = Channels::default();
+        let clients = [1, 2, 3, 4].map(|id| connection(id, None));
+        for (name, client) in ["a", "b", "c", "c"].iter().zip(&clients) {
+            channels.channel(name).join(client);
+        }
+        let to = |a: Value, c: Value, n: i32| {
+            let channel = |name| channels.channel(name);
+            let audience = [channel("a").send(a), channel("b"), channel("c").send(c)];
+            (audience.into(), event("x", n.into(), None))
+        };
+        send([
+            to(10.into(), Value::Null, 1),
+            to(20.into(), 30.into(), 2),
+            to(Value::Null, Value::Null, 3),
+        ])
+        .await;
+        let [a, b, c, d] = clients.each_ref().map(waiting);
+        assert_eq!([a, b, c.clone()].concat(), ["10203", "123", "1303"]);
+        assert_eq!(c[0].as_ptr(), d[0].as_ptr());
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod dispatch;
 mod fan_out;
 mod publisher;
 mod registry;
+mod unwritten;
 
 pub use audience::Audience;
 pub(crate) use dispatch::Dispatch;

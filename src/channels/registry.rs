@@ -256,10 +256,9 @@ impl Channel {
         self.data.as_ref()
     }
 
-    /// Tells whether both have the same connections and send the event's own data.
+    /// Tells whether both are the same channel without a filter.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let is_plain = |channel: &Self| channel.data.is_none() && channel.filter.is_none();
-        is_plain(self) && is_plain(other) && self.name == other.name
+        self.filter.is_none() && other.filter.is_none() && self.name == other.name
     }
 
     /// Calls `visit` for every member while joins and leaves wait; `visit` must not block.

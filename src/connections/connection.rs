@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::{CloseReason, Headers, Outbox, OutboxLimits, Piece, WireFormat};
+use super::{CloseReason, Headers, Held, Outbox, OutboxLimits, Piece, WireFormat};
 use crate::event::Event;
 
 /// One client that can be sent to; clones are the same client.
@@ -197,14 +197,14 @@ impl Connection {
         self.0.outbox.push(frame)
     }
 
-    /// Sends a piece at once where that is possible; false as [`send`](Self::send).
-    pub(crate) fn write(&self, piece: &Piece) -> bool {
-        self.0.outbox.write(piece)
+    /// Keeps a piece until [`flush`](Self::flush) where that is possible, and queues it otherwise.
+    pub(crate) fn hold(&self, piece: Piece) -> Held {
+        self.0.outbox.hold(piece)
     }
 
-    /// Queues a piece; false as [`send`](Self::send).
-    pub(crate) fn send_piece(&self, piece: Piece) -> bool {
-        self.0.outbox.push_piece(piece)
+    /// Writes what was held.
+    pub(crate) fn flush(&self) {
+        self.0.outbox.flush();
     }
 
     /// Tells whether the client gets every event of its channels.

@@ -17,11 +17,12 @@ pub(crate) trait WireFormat: fmt::Debug + Send + Sync {
     fn encode(&self, event: &Event, payload: &Json) -> Bytes;
 }
 
-/// The frames of events that go to the same channels: one piece for each wire format and payload, made when the first connection
-/// needs it.
+/// The frames of events that go to the same connections: one piece for each wire format and payload, made when the first
+/// connection needs it.
 #[derive(Debug)]
-pub(crate) struct Frames<'a> {
+pub(crate) struct Frames<'a, P> {
     events: &'a [Event],
+    payload: P,
     made: Vec<Made>,
 }
 
@@ -30,62 +31,50 @@ struct Made {
     format: &'static str,
     /// Which of the events are in it.
     range: Range<usize>,
-    /// What takes the place of the events' data.
-    payload: Option<Json>,
+    variant: usize,
     piece: Piece,
 }
 
-impl<'a> Frames<'a> {
-    pub(crate) fn new(events: &'a [Event]) -> Self {
+impl<'a, P: Fn(usize, usize) -> &'a Json> Frames<'a, P> {
+    /// Makes frames of events, with the payload that there is for the place of an event and a variant.
+    pub(crate) fn new(events: &'a [Event], payload: P) -> Self {
         Self {
             events,
+            payload,
             made: Vec::new(),
         }
     }
 
-    /// Returns the frames of some of the events, with their own data or this one in its place.
+    /// Returns the frames of some of the events.
     pub(crate) fn piece(
         &mut self,
         format: &'static dyn WireFormat,
         range: Range<usize>,
-        payload: Option<&Json>,
+        variant: usize,
     ) -> &Piece {
-        let is_same = |known: &Option<Json>| match (known, payload) {
-            (Some(known), Some(payload)) => known.same(payload),
-            (None, None) => true,
-            _ => false,
-        };
         let fits = |made: &Made| {
-            made.format == format.name() && made.range == range && is_same(&made.payload)
+            made.format == format.name() && made.range == range && made.variant == variant
         };
         let at = self.made.iter().position(fits).unwrap_or_else(|| {
-            let piece = self.encoded(format, range.clone(), payload);
             self.made.push(Made {
                 format: format.name(),
+                piece: self.encoded(format, range.clone(), variant),
                 range,
-                payload: payload.cloned(),
-                piece,
+                variant,
             });
             self.made.len() - 1
         });
         &self.made[at].piece
     }
 
-    fn encoded(
-        &self,
-        format: &dyn WireFormat,
-        range: Range<usize>,
-        payload: Option<&Json>,
-    ) -> Piece {
-        let encode = |event: &Event| format.encode(event, payload.unwrap_or(event.public_data()));
-        let bytes = match &self.events[range.clone()] {
-            [event] => encode(event),
-            events => {
-                let frames: Vec<Bytes> = events.iter().map(encode).collect();
-                frames.concat().into()
-            }
-        };
+    fn encoded(&self, format: &dyn WireFormat, range: Range<usize>, variant: usize) -> Piece {
+        let encode = |at: usize| format.encode(&self.events[at], (self.payload)(at, variant));
         let n_frames = range.len();
+        let bytes = if n_frames == 1 {
+            encode(range.start)
+        } else {
+            range.map(encode).collect::<Vec<Bytes>>().concat().into()
+        };
         Piece { bytes, n_frames }
     }
 }

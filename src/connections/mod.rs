@@ -16,5 +16,5 @@ pub(crate) use connection::{ConnectionInfo, Interest};
 pub(crate) use frames::{Frames, WireFormat};
 pub(crate) use headers::Headers;
 pub use outbox::{CloseReason, OutboxLimits, SlowPolicy};
-pub(crate) use outbox::{Drained, Outbox, Piece};
+pub(crate) use outbox::{Drained, Held, Outbox, Piece};
 pub(crate) use registry::Connections;

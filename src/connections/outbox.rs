@@ -1,9 +1,11 @@
 //! The bounded queue of frames that leads to one client, and the way past it.
 //!
-//! A websocket of our own server lends its socket to the outbox while it has nothing to write. Who has a frame then writes it at
-//! once, which spares the client's task its wake. What the socket does not take waits, and the task is woken for it.
+//! A websocket of our own server lends its socket to the outbox while it has nothing to write. Who has frames then writes them at
+//! once, or holds them until it has the last of them, which spares the client's task its wake. What the socket does not take
+//! waits, and the task is woken for it.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll};
 
@@ -78,6 +80,17 @@ pub(crate) enum Drained {
     Closed(CloseReason),
 }
 
+/// What became of a piece that its sender would rather write together with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// It waits until the sender calls [`Outbox::flush`]: nobody was woken.
+    First,
+    /// It goes with those before it.
+    Behind,
+    /// The connection is closed, or this very piece closed it.
+    Refused,
+}
+
 /// Frames that wait for one client's writer.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -97,6 +110,8 @@ struct State {
     closed: Option<CloseReason>,
     /// The socket, while its writer has nothing left.
     socket: Option<OwnedWriteHalf>,
+    /// Whether the writer was not woken for the pieces that wait.
+    is_held: bool,
 }
 
 /// Frames that are sent together.
@@ -130,45 +145,60 @@ impl Outbox {
         self.queue(self.state.lock(), Piece::one(frame))
     }
 
-    /// Queues a piece, as [`push`](Self::push).
-    pub(crate) fn push_piece(&self, piece: Piece) -> bool {
-        self.queue(self.state.lock(), piece)
+    /// Keeps a piece for [`flush`](Self::flush) while the socket is lent, and queues it otherwise.
+    ///
+    /// What its sender holds back is no sign of a slow client: it is written before it would pass the limits.
+    pub(crate) fn hold(&self, piece: Piece) -> Held {
+        let mut state = self.state.lock();
+        if state.socket.is_none() || state.closed.is_some() {
+            return Held::behind(self.queue(state, piece));
+        }
+        if state.is_held && !self.fits(&state, &piece) {
+            state.flush();
+        }
+        let was_empty = state.is_empty();
+        state.is_held |= was_empty;
+        match self.keep(&mut state, piece) {
+            true if was_empty => Held::First,
+            fits => Held::behind(fits),
+        }
     }
 
-    /// Writes a piece at once if nothing waits and the socket takes it, and queues it otherwise; false as [`push`](Self::push).
-    pub(crate) fn write(&self, piece: &Piece) -> bool {
+    /// Writes what was held, as far as the socket takes it.
+    pub(crate) fn flush(&self) {
         let mut state = self.state.lock();
-        if state.closed.is_some() {
-            return false;
+        state.flush();
+        state.is_held = false;
+        if !state.is_empty() {
+            drop(state);
+            self.writer.wake();
         }
-        let n = state.write(&piece.bytes);
-        if n == piece.bytes.len() {
-            return true;
-        }
-        if n == 0 {
-            return self.queue(state, piece.clone());
-        }
-        state.bytes += piece.bytes.len() - n;
-        state.rest = Some(piece.bytes.slice(n..));
-        drop(state);
-        self.writer.wake();
-        true
     }
 
     fn queue(&self, mut state: MutexGuard<'_, State>, piece: Piece) -> bool {
         if state.closed.is_some() {
             return false;
         }
-        let was_empty = state.pieces.is_empty();
-        state.bytes += piece.bytes.len();
-        state.n_frames += piece.n_frames;
-        state.pieces.push_back(piece);
-        let fits = self.make_fit(&mut state);
+        let wakes = state.pieces.is_empty() || mem::take(&mut state.is_held);
+        let fits = self.keep(&mut state, piece);
         drop(state);
-        if was_empty || !fits {
+        if wakes || !fits {
             self.writer.wake();
         }
         fits
+    }
+
+    /// Adds a piece to those that wait; false when that closed the connection.
+    fn keep(&self, state: &mut State, piece: Piece) -> bool {
+        state.bytes += piece.bytes.len();
+        state.n_frames += piece.n_frames;
+        state.pieces.push_back(piece);
+        self.make_fit(state)
+    }
+
+    /// Tells whether the limits let a piece wait beside those that do.
+    fn fits(&self, state: &State, piece: &Piece) -> bool {
+        state.bytes <= self.limits.bytes && state.n_frames + piece.n_frames <= self.limits.frames
     }
 
     /// Ends the connection: at once when it is slow, otherwise once the frames that wait are written.
@@ -259,6 +289,12 @@ impl Outbox {
     }
 }
 
+impl Held {
+    fn behind(fits: bool) -> Self {
+        if fits { Self::Behind } else { Self::Refused }
+    }
+}
+
 impl Piece {
     /// Makes a piece of one frame.
     pub(crate) fn one(bytes: Bytes) -> Self {
@@ -271,15 +307,39 @@ impl State {
         self.rest.is_none() && self.pieces.is_empty()
     }
 
-    /// Returns how many bytes the socket took; none while something waits. What is wrong with it its owner will see.
-    fn write(&self, bytes: &[u8]) -> usize {
-        let socket = self.socket.as_ref().filter(|_| self.is_empty());
-        socket.map_or(0, |socket| socket.try_write(bytes).unwrap_or(0))
+    /// Writes the pieces that wait into the lent socket, while that takes them; what is wrong with it its owner will see.
+    fn flush(&mut self) {
+        let Some(socket) = self.socket.take_if(|_| self.rest.is_none()) else {
+            return;
+        };
+        while self.rest.is_none()
+            && let Some(n) = write_some(&socket, &self.pieces)
+        {
+            self.advance(n);
+        }
+        self.socket = Some(socket);
+    }
+
+    /// Takes off what was written. What is left of a piece that was begun goes before all else.
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while written > 0
+            && let Some(piece) = self.pieces.pop_front()
+        {
+            self.n_frames -= piece.n_frames;
+            if written < piece.bytes.len() {
+                self.rest = Some(piece.bytes.slice(written..));
+            }
+            written = written.saturating_sub(piece.bytes.len());
+        }
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
+        }
     }
 
     /// The memory of the queue goes along: most of the time nothing waits.
     fn move_frames(&mut self, frames: &mut Vec<Bytes>) {
-        (self.bytes, self.n_frames) = (0, 0);
+        (self.bytes, self.n_frames, self.is_held) = (0, 0, false);
         frames.extend(self.rest.take());
         let pieces = mem::take(&mut self.pieces).into_iter();
         frames.extend(pieces.map(|piece| piece.bytes));
@@ -303,6 +363,24 @@ impl State {
         }
     }
 }
+
+/// Returns how many bytes of the pieces the socket took; `None` when it takes nothing more, or nothing is left.
+fn write_some(socket: &OwnedWriteHalf, pieces: &VecDeque<Piece>) -> Option<usize> {
+    let written = if pieces.len() > 1 {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(&piece.bytes);
+        }
+        socket.try_write_vectored(&slices[..pieces.len().min(SLICES)])
+    } else {
+        // A plain write is cheaper in the kernel than a vectored one of one piece.
+        socket.try_write(&pieces.front()?.bytes)
+    };
+    written.ok().filter(|n| *n > 0)
+}
+
+/// Pieces for one system call: as many as the dispatcher takes events together.
+const SLICES: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,9 @@
+use std::io::ErrorKind::WouldBlock;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Wake;
+
 use futures_util::task::noop_waker_ref;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -119,25 +125,83 @@ fn large() -> Piece {
     Piece::one(vec![7; 16 << 20].into())
 }
 
+/// How often somebody was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// Writes a piece at once.
+fn write(outbox: &Outbox, piece: &Piece) -> bool {
+    let held = outbox.hold(piece.clone());
+    outbox.flush();
+    held != Held::Refused
+}
+
+async fn reads(client: &mut TcpStream, expected: &[u8]) {
+    let mut read = vec![0; expected.len()];
+    client.read_exact(&mut read).await.unwrap();
+    assert_eq!(read, expected);
+}
+
 #[tokio::test]
-async fn while_nothing_waits_a_piece_goes_straight_into_the_socket() {
+async fn what_is_held_goes_into_the_socket_with_the_flush() {
     let (mut client, outbox) = lent().await;
     let n_frames = 2;
     let bytes = "ab".into();
-    assert!(outbox.write(&Piece { bytes, n_frames }));
-    assert!(outbox.write(&Piece::one("c".into())));
+    assert_eq!(outbox.hold(Piece { bytes, n_frames }), Held::First);
+    assert_eq!(outbox.hold(Piece::one("c".into())), Held::Behind);
+    assert_eq!(client.try_read(&mut [0]).unwrap_err().kind(), WouldBlock);
+    outbox.flush();
     assert_eq!(lend(&outbox, &mut None), (Poll::Pending, vec![]));
-    let mut read = [0; 3];
-    client.read_exact(&mut read).await.unwrap();
-    assert_eq!(&read, b"abc");
+    reads(&mut client, b"abc").await;
+    assert!(write(&outbox, &Piece::one("d".into())));
+    reads(&mut client, b"d").await;
+}
+
+#[tokio::test]
+async fn what_is_held_back_makes_nobody_slow() {
+    let (mut client, outbox) = lent().await;
+    let held = (b'a'..=b'z').map(|letter| outbox.hold(Piece::one(vec![letter].into())));
+    assert!({ held }.all(|held| held != Held::Refused));
+    outbox.flush();
+    reads(&mut client, b"abcdefghijklmnopqrstuvwxyz").await;
+    assert_eq!((outbox.closed(), outbox.dropped()), (None, 0));
+}
+
+#[tokio::test]
+async fn an_answer_behind_what_is_held_wakes_the_writer() {
+    let (_client, outbox) = lent().await;
+    let wakes = Arc::new(Wakes::default());
+    let waker = Arc::clone(&wakes).into();
+    let mut cx = Context::from_waker(&waker);
+    let mut frames = Vec::new();
+    assert!(outbox.poll_drain(&mut cx, &mut frames).is_pending());
+    assert_eq!(outbox.hold(Piece::one("event".into())), Held::First);
+    assert_eq!(wakes.0.load(Relaxed), 0);
+    assert!(outbox.push("answer".into()));
+    assert_eq!(wakes.0.load(Relaxed), 1);
+    assert!(outbox.poll_drain(&mut cx, &mut frames).is_ready());
+    assert_eq!(frames, ["event", "answer"]);
+}
+
+#[tokio::test]
+async fn without_a_socket_nothing_is_held() {
+    let outbox = outbox(9, SlowPolicy::Close);
+    assert_eq!(outbox.hold(Piece::one("a".into())), Held::Behind);
+    assert_eq!(drain(&outbox).1, ["a"]);
 }
 
 #[tokio::test]
 async fn what_the_socket_does_not_take_goes_before_what_comes_later() {
     let (mut client, outbox) = lent().await;
     let large = large();
-    assert!(outbox.write(&large));
-    assert!(outbox.write(&Piece::one("b".into())) && outbox.push("c".into()));
+    assert!(write(&outbox, &large));
+    assert!(write(&outbox, &Piece::one("b".into())) && outbox.push("c".into()));
     let mut socket = None;
     let (found, frames) = lend(&outbox, &mut socket);
     assert_eq!(found, Poll::Ready(Drained::Frames(None)));
@@ -155,21 +219,21 @@ async fn what_the_socket_does_not_take_goes_before_what_comes_later() {
 #[tokio::test]
 async fn who_takes_the_socket_back_gets_what_was_begun_before_own_frames() {
     let (_client, outbox) = lent().await;
-    assert!(outbox.write(&large()));
+    assert!(write(&outbox, &large()));
     let mut frames = vec![Bytes::from("own")];
     assert!(outbox.reclaim(&mut frames).is_some());
     assert!(frames.len() == 2 && frames[0].len() > frames[1].len());
     assert!(outbox.reclaim(&mut frames).is_none());
-    assert!(outbox.write(&Piece::one("queued".into())));
+    assert!(write(&outbox, &Piece::one("queued".into())));
     assert_eq!(drain(&outbox).1, ["queued"]);
 }
 
 #[tokio::test]
 async fn what_was_begun_is_left_to_a_client_that_became_slow() {
     let (_client, outbox) = lent().await;
-    assert!(outbox.write(&large()));
+    assert!(write(&outbox, &large()));
     assert!((0..9).all(|_| outbox.push("x".into())));
-    assert!(!outbox.push("one more".into()) && !outbox.write(&large()));
+    assert!(!outbox.push("one more".into()) && !write(&outbox, &large()));
     let mut socket = None;
     let (found, frames) = lend(&outbox, &mut socket);
     assert_eq!(found, Poll::Ready(Drained::Frames(Some(CloseReason::Slow))));
@@ -184,14 +248,14 @@ async fn what_was_begun_is_left_to_a_client_that_became_slow() {
 #[test]
 fn frames_of_one_piece_are_counted_one_by_one() {
     let outbox = outbox(5, SlowPolicy::DropOldest);
-    let piece = |text: &'static str| Piece {
-        bytes: text.into(),
-        n_frames: 3,
+    let hold = |text: &'static str| {
+        let bytes = text.into();
+        outbox.hold(Piece { bytes, n_frames: 3 })
     };
-    assert!(outbox.push_piece(piece("abc")) && outbox.push_piece(piece("def")));
+    assert_eq!([hold("abc"), hold("def")], [Held::Behind; 2]);
     assert_eq!(outbox.dropped(), 3);
     assert_eq!(drain(&outbox).1, ["def"]);
-    assert!(outbox.push_piece(piece("ghi")));
+    assert_eq!(hold("ghi"), Held::Behind);
     assert_eq!(
         (outbox.dropped(), drain(&outbox).1),
         (3, vec!["ghi".into()])
