@@ -102,7 +102,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::connections::{ConnectionInfo, WireFormat};
+    use crate::connections::{ConnectionInfo, Sender, WireFormat};
     use crate::event::{Event, Json};
 
     #[derive(Debug)]
@@ -126,7 +126,7 @@ mod tests {
         sender.writable().await.unwrap();
         let connection = Connection::new(id, ConnectionInfo::bare(&Plain));
         let mut cx = Context::from_waker(noop_waker_ref());
-        let lent = &mut Some(sender);
+        let lent = &mut Some(Sender::tcp(sender));
         let outbox = connection.outbox();
         let polled = outbox.poll_drain_or_lend(&mut cx, &mut Vec::new(), lent);
         assert!(polled.is_pending());

@@ -10,6 +10,7 @@ mod frames;
 mod headers;
 mod outbox;
 mod registry;
+mod sender;
 
 pub use connection::Connection;
 pub(crate) use connection::{ConnectionInfo, Interest};
@@ -18,3 +19,4 @@ pub(crate) use headers::Headers;
 pub use outbox::{CloseReason, OutboxLimits, SlowPolicy};
 pub(crate) use outbox::{Drained, Held, Outbox, Piece};
 pub(crate) use registry::Connections;
+pub(crate) use sender::Sender;

@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::net::tcp::OwnedWriteHalf;
+
+use super::Sender;
 
 /// How much may wait for one client.
 ///
@@ -74,8 +75,10 @@ pub enum CloseReason {
 /// What the writer found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Drained {
-    /// Frames were moved out. What ends the connection behind them, if that is known: nobody is woken for it again.
-    Frames(Option<CloseReason>),
+    /// Frames were moved out, to be written and flushed.
+    Frames,
+    /// Everything was written before, but not all of it is on its way: the socket has to be flushed.
+    Unflushed,
     /// Everything was written before, and this ends the connection.
     Closed(CloseReason),
 }
@@ -109,9 +112,11 @@ struct State {
     dropped: u64,
     closed: Option<CloseReason>,
     /// The socket, while its writer has nothing left.
-    socket: Option<OwnedWriteHalf>,
+    socket: Option<Sender>,
     /// Whether the writer was not woken for the pieces that wait.
     is_held: bool,
+    /// Whether the socket keeps something back, as TLS does while there is no room.
+    is_unflushed: bool,
 }
 
 /// Frames that are sent together.
@@ -169,7 +174,7 @@ impl Outbox {
         let mut state = self.state.lock();
         state.flush();
         state.is_held = false;
-        if !state.is_empty() {
+        if !state.is_empty() || state.is_unflushed {
             drop(state);
             self.writer.wake();
         }
@@ -226,26 +231,33 @@ impl Outbox {
         &self,
         cx: &mut Context<'_>,
         frames: &mut Vec<Bytes>,
-        socket: &mut Option<OwnedWriteHalf>,
+        socket: &mut Option<Sender>,
     ) -> Poll<Drained> {
         self.writer.register(cx.waker());
         let mut state = self.state.lock();
-        if state.is_empty() && state.closed.is_none() {
-            state.socket = socket.take().or_else(|| state.socket.take());
-            return Poll::Pending;
-        }
         *socket = socket.take().or_else(|| state.socket.take());
-        if state.is_empty() {
-            let closed = state.closed.map(Drained::Closed);
-            return closed.map_or(Poll::Pending, Poll::Ready);
+        let is_unflushed = mem::take(&mut state.is_unflushed);
+        if !state.is_empty() {
+            state.move_frames(frames);
+            return Poll::Ready(Drained::Frames);
         }
-        state.move_frames(frames);
-        Poll::Ready(Drained::Frames(state.closed))
+        if is_unflushed {
+            return Poll::Ready(Drained::Unflushed);
+        }
+        match state.closed {
+            Some(reason) => Poll::Ready(Drained::Closed(reason)),
+            None => {
+                state.socket = socket.take();
+                Poll::Pending
+            }
+        }
     }
 
-    /// Takes the socket back, and into `frames` what was begun with it: for an owner who has frames of its own.
-    pub(crate) fn reclaim(&self, frames: &mut Vec<Bytes>) -> Option<OwnedWriteHalf> {
+    /// Takes the socket back, and into `frames` what was begun with it: for an owner who has frames of its own, after which it
+    /// flushes.
+    pub(crate) fn reclaim(&self, frames: &mut Vec<Bytes>) -> Option<Sender> {
         let mut state = self.state.lock();
+        state.is_unflushed = false;
         if let Some(rest) = state.rest.take() {
             state.bytes = state.bytes.saturating_sub(rest.len());
             frames.insert(0, rest);
@@ -309,14 +321,15 @@ impl State {
 
     /// Writes the pieces that wait into the lent socket, while that takes them; what is wrong with it its owner will see.
     fn flush(&mut self) {
-        let Some(socket) = self.socket.take_if(|_| self.rest.is_none()) else {
+        let Some(mut socket) = self.socket.take_if(|_| self.rest.is_none()) else {
             return;
         };
         while self.rest.is_none()
-            && let Some(n) = write_some(&socket, &self.pieces)
+            && let Some(n) = write_some(&mut socket, &self.pieces)
         {
             self.advance(n);
         }
+        self.is_unflushed = !socket.try_flush();
         self.socket = Some(socket);
     }
 
@@ -365,18 +378,15 @@ impl State {
 }
 
 /// Returns how many bytes of the pieces the socket took; `None` when it takes nothing more, or nothing is left.
-fn write_some(socket: &OwnedWriteHalf, pieces: &VecDeque<Piece>) -> Option<usize> {
-    let written = if pieces.len() > 1 {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        for (slice, piece) in slices.iter_mut().zip(pieces) {
-            *slice = IoSlice::new(&piece.bytes);
-        }
-        socket.try_write_vectored(&slices[..pieces.len().min(SLICES)])
-    } else {
-        // A plain write is cheaper in the kernel than a vectored one of one piece.
-        socket.try_write(&pieces.front()?.bytes)
-    };
-    written.ok().filter(|n| *n > 0)
+fn write_some(socket: &mut Sender, pieces: &VecDeque<Piece>) -> Option<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    for (slice, piece) in slices.iter_mut().zip(pieces) {
+        *slice = IoSlice::new(&piece.bytes);
+    }
+    match pieces.len().min(SLICES) {
+        0 => None,
+        n => socket.try_write(&slices[..n]),
+    }
 }
 
 /// Pieces for one system call: as many as the dispatcher takes events together.

@@ -171,7 +171,7 @@ impl Node {
         let app = app.downgrade();
         tokio::spawn(async move {
             let mut frames = Vec::new();
-            while let Drained::Frames(_) =
+            while let Drained::Frames =
                 poll_fn(|cx| connection.outbox().poll_drain(cx, &mut frames)).await
             {
                 got.lock()

@@ -9,11 +9,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker_ref;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use crate::app::{App, Config};
-use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained};
+use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained, Sender};
 use crate::transport::addresses::Seat;
 use crate::transport::rates::Rates;
 use crate::transport::websocket::LONGEST;
@@ -149,19 +148,15 @@ impl Caller {
         &self,
         cx: &mut Context<'_>,
         frames: &mut Vec<Bytes>,
-        socket: Option<&mut Option<OwnedWriteHalf>>,
+        socket: &mut Option<Sender>,
     ) -> Poll<Drained> {
-        let Some(connection) = self.connection() else {
-            return Poll::Pending;
-        };
-        match socket {
-            Some(socket) => connection.outbox().poll_drain_or_lend(cx, frames, socket),
-            None => connection.outbox().poll_drain(cx, frames),
-        }
+        self.connection().map_or(Poll::Pending, |connection| {
+            connection.outbox().poll_drain_or_lend(cx, frames, socket)
+        })
     }
 
     /// Takes a socket back that the outbox has, and into `frames` what was begun with it.
-    pub(super) fn reclaim(&self, frames: &mut Vec<Bytes>) -> Option<OwnedWriteHalf> {
+    pub(super) fn reclaim(&self, frames: &mut Vec<Bytes>) -> Option<Sender> {
         self.connection()?.outbox().reclaim(frames)
     }
 

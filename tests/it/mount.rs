@@ -48,7 +48,10 @@ async fn know_tenant(mut request: HttpRequest, next: Next) -> axum::response::Re
 }
 
 fn builder(gate: &Gate) -> AppBuilder {
+    let mut config = Config::default();
+    config.outbox.bytes = 64 << 20;
     App::builder()
+        .config(config)
         .service("messages", Memory::new())
         .service("known", Known)
         .service("gate", gate.clone())
@@ -76,6 +79,9 @@ fn layered(app: &App) -> Router {
     pages().layer(app.layer()).layer(from_fn(know_tenant))
 }
 
+/// Events of 64 KiB: about 5 MB.
+const N_LATE: usize = 80;
+
 /// One way of mounting: where it is, and what is below.
 struct Mount {
     host: Host,
@@ -98,13 +104,18 @@ impl Mount {
     }
 
     async fn socket(&self, tenant: &str) -> SocketClient {
+        self.socket_that_keeps(tenant, None).await
+    }
+
+    /// Opens a socket for which the kernel keeps so many bytes unread.
+    async fn socket_that_keeps(&self, tenant: &str, unread: Option<u32>) -> SocketClient {
         let path = self.path("/socket.io/?EIO=4&transport=websocket");
         let uri = format!("ws://{}{path}", self.host.addr);
         let mut request = uri.into_client_request().unwrap();
         request
             .headers_mut()
             .insert("x-tenant", tenant.parse().unwrap());
-        let mut socket = SocketClient::open_with(request, None).await;
+        let mut socket = SocketClient::open_with(request, unread).await;
         socket.join().await;
         socket
     }
@@ -119,6 +130,7 @@ impl Mount {
     async fn check(self) {
         self.answers().await;
         self.tells_clients().await;
+        self.waits_for_who_reads_late().await;
         self.stops_in_order().await;
     }
 
@@ -160,6 +172,21 @@ impl Mount {
         let heard = r#"42["messages created",{"tenant":"nobody","id":1}]"#;
         assert_eq!(poller.packet().await, heard);
         assert_eq!((socket.n_kept(), other.n_kept()), (0, 0));
+    }
+
+    /// More than all the sockets on the way take waits in the node, in order.
+    async fn waits_for_who_reads_late(&self) {
+        let mut socket = self.socket_that_keeps("late", Some(4_096)).await;
+        let mut caller = self.host.client().await;
+        let text = "x".repeat(64 << 10);
+        for n in 0..N_LATE {
+            let message = Request::new("POST", &self.path("/messages"));
+            let message = message.json(&json!({ "tenant": "late", "n": n, "text": text }));
+            assert_eq!(caller.send(message).await.status, 201);
+        }
+        for n in 0..N_LATE {
+            assert_eq!(socket.event().await.1["n"], n);
+        }
     }
 
     /// Clients are told, and the call that runs is answered, before the server is done.
@@ -224,6 +251,7 @@ async fn a_layer_with_a_prefix() {
     let gate = Gate::new();
     let mut config = Config::default();
     config.prefix = "/api".to_owned();
+    config.outbox.bytes = 64 << 20;
     let app = builder(&gate).config(config).build().unwrap();
     let host = Host::axum(&app, layered(&app)).await;
     let prefix = "/api";

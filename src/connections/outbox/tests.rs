@@ -1,11 +1,13 @@
 use std::io::ErrorKind::WouldBlock;
+use std::io::Result;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Wake;
 
 use futures_util::task::noop_waker_ref;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -35,7 +37,7 @@ fn everything_that_waits_is_drained_at_once_and_in_order() {
     assert_eq!(
         drain(&outbox),
         (
-            Poll::Ready(Drained::Frames(None)),
+            Poll::Ready(Drained::Frames),
             vec!["a".into(), "b".into(), "c".into()]
         )
     );
@@ -85,10 +87,7 @@ fn close_lets_what_waits_out_first() {
     outbox.close(CloseReason::Restart);
     outbox.close(CloseReason::Gone);
     assert!(!outbox.push("too late".into()));
-    assert_eq!(
-        drain(&outbox).0,
-        Poll::Ready(Drained::Frames(Some(CloseReason::Restart)))
-    );
+    assert_eq!(drain(&outbox).0, Poll::Ready(Drained::Frames));
     assert_eq!(
         drain(&outbox).0,
         Poll::Ready(Drained::Closed(CloseReason::Restart))
@@ -107,13 +106,13 @@ async fn lent() -> (TcpStream, Outbox) {
         frames: 9,
         policy: SlowPolicy::Close,
     });
-    let mut socket = Some(sender);
+    let mut socket = Some(Sender::tcp(sender));
     assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
     assert!(socket.is_none());
     (client.unwrap(), outbox)
 }
 
-fn lend(outbox: &Outbox, socket: &mut Option<OwnedWriteHalf>) -> (Poll<Drained>, Vec<Bytes>) {
+fn lend(outbox: &Outbox, socket: &mut Option<Sender>) -> (Poll<Drained>, Vec<Bytes>) {
     let mut cx = Context::from_waker(noop_waker_ref());
     let mut frames = Vec::new();
     let found = outbox.poll_drain_or_lend(&mut cx, &mut frames, socket);
@@ -204,7 +203,7 @@ async fn what_the_socket_does_not_take_goes_before_what_comes_later() {
     assert!(write(&outbox, &Piece::one("b".into())) && outbox.push("c".into()));
     let mut socket = None;
     let (found, frames) = lend(&outbox, &mut socket);
-    assert_eq!(found, Poll::Ready(Drained::Frames(None)));
+    assert_eq!(found, Poll::Ready(Drained::Frames));
     assert!(socket.is_some());
     let [rest, b, c] = frames.as_slice() else {
         panic!("{} frames", frames.len());
@@ -236,13 +235,59 @@ async fn what_was_begun_is_left_to_a_client_that_became_slow() {
     assert!(!outbox.push("one more".into()) && !write(&outbox, &large()));
     let mut socket = None;
     let (found, frames) = lend(&outbox, &mut socket);
-    assert_eq!(found, Poll::Ready(Drained::Frames(Some(CloseReason::Slow))));
+    assert_eq!(found, Poll::Ready(Drained::Frames));
     assert!(frames.len() == 1 && socket.is_some());
     assert_eq!(
         lend(&outbox, &mut socket).0,
         Poll::Ready(Drained::Closed(CloseReason::Slow))
     );
     assert_eq!(outbox.dropped(), 10);
+}
+
+/// A socket that takes so many bytes and keeps them, as TLS does while there is no room.
+struct Keeper(usize);
+
+impl AsyncWrite for Keeper {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize>> {
+        let n = bytes.len().min(self.0);
+        self.0 -= n;
+        if n == 0 {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(n))
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn what_the_socket_keeps_its_owner_has_to_flush() {
+    let outbox = outbox(9, SlowPolicy::Close);
+    let mut socket = Some(Sender::other(Keeper(4)));
+    assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
+    assert!(write(&outbox, &Piece::one("ab".into())));
+    assert!(socket.is_none());
+    let unflushed = Poll::Ready(Drained::Unflushed);
+    assert_eq!(lend(&outbox, &mut socket), (unflushed, vec![]));
+    assert!(socket.is_some(), "it is back");
+    assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
+    assert!(write(&outbox, &Piece::one("cde".into())) && outbox.push("f".into()));
+    let frames = Poll::Ready(Drained::Frames);
+    assert_eq!(
+        lend(&outbox, &mut socket),
+        (frames, vec!["e".into(), "f".into()])
+    );
 }
 
 #[test]

@@ -211,7 +211,8 @@ impl Polling {
             return Ok(());
         }
         if self.frames.is_empty() {
-            let _ = self.client.caller().poll_frames(cx, &mut self.frames, None);
+            let caller = self.client.caller();
+            let _ = caller.poll_frames(cx, &mut self.frames, &mut None);
         }
         let body = match self.frames.is_empty() {
             true if !is_released => return Ok(()),

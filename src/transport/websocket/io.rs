@@ -9,27 +9,26 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, ReadHalf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::either::Either;
 
-use crate::connections::CloseReason;
+use crate::connections::{CloseReason, Sender};
 use crate::transport::caller::Caller;
 use crate::transport::serve::ClientIo;
 
 /// A client's socket, of which the connection's outbox may have the sending half while there is nothing to write.
 #[derive(Debug)]
-pub(in crate::transport) enum Io {
-    /// One that our own server accepted, or `axum::serve`.
-    Tcp {
-        receiver: TokioIo<OwnedReadHalf>,
-        sender: Option<OwnedWriteHalf>,
-        _slot: Option<OwnedSemaphorePermit>,
-    },
-    /// What a host's server has: it may be encrypted, or no socket at all.
-    Other(Upgraded),
+pub(in crate::transport) struct Io {
+    receiver: TokioIo<Receiver>,
+    sender: Option<Sender>,
+    _slot: Option<OwnedSemaphorePermit>,
 }
+
+/// A plain socket, or what a host's server has: it may be encrypted, or no socket at all.
+type Receiver = Either<OwnedReadHalf, ReadHalf<TokioIo<Upgraded>>>;
 
 impl Io {
     /// Takes over the connection on which there was HTTP, with what of the websocket was read already.
@@ -43,31 +42,37 @@ impl Io {
         };
         match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => (Self::tcp(parts.io.into_inner(), None), parts.read_buf),
-            Err(other) => (Self::Other(other), Bytes::new()),
+            Err(other) => (Self::other(other), Bytes::new()),
         }
     }
 
     fn tcp(stream: TcpStream, slot: Option<OwnedSemaphorePermit>) -> Self {
         let (receiver, sender) = stream.into_split();
-        Self::Tcp {
-            receiver: TokioIo::new(receiver),
-            sender: Some(sender),
+        Self {
+            receiver: TokioIo::new(Either::Left(receiver)),
+            sender: Some(Sender::tcp(sender)),
             _slot: slot,
         }
     }
 
-    /// Returns the place of the sending half, for those who lend it.
-    pub(super) fn sender_mut(&mut self) -> Option<&mut Option<OwnedWriteHalf>> {
-        match self {
-            Self::Tcp { sender, .. } => Some(sender),
-            Self::Other(_) => None,
+    fn other(upgraded: Upgraded) -> Self {
+        let (receiver, sender) = tokio::io::split(TokioIo::new(upgraded));
+        Self {
+            receiver: TokioIo::new(Either::Right(receiver)),
+            sender: Some(Sender::other(sender)),
+            _slot: None,
         }
+    }
+
+    /// Returns the place of the sending half, for those who lend it.
+    pub(super) fn sender_mut(&mut self) -> &mut Option<Sender> {
+        &mut self.sender
     }
 
     /// Takes the sending half back if it is lent, and into `frames` what was begun with it.
     pub(super) fn reclaim(&mut self, caller: &Caller, frames: &mut Vec<Bytes>) {
-        if let Some(sender @ None) = self.sender_mut() {
-            *sender = caller.reclaim(frames);
+        if self.sender.is_none() {
+            self.sender = caller.reclaim(frames);
         }
     }
 
@@ -86,10 +91,7 @@ impl Read for Io {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Tcp { receiver, .. } => Pin::new(receiver).poll_read(cx, buffer),
-            Self::Other(other) => Pin::new(other).poll_read(cx, buffer),
-        }
+        Pin::new(&mut self.receiver).poll_read(cx, buffer)
     }
 }
 
@@ -99,10 +101,7 @@ impl Write for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Tcp { sender, .. } => own(sender)?.poll_write(cx, bytes),
-            Self::Other(other) => Pin::new(other).poll_write(cx, bytes),
-        }
+        own(&mut self.sender)?.io().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -110,36 +109,24 @@ impl Write for Io {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Tcp { sender, .. } => own(sender)?.poll_write_vectored(cx, slices),
-            Self::Other(other) => Pin::new(other).poll_write_vectored(cx, slices),
-        }
+        let sender = own(&mut self.sender)?.io();
+        sender.poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp { .. } => true,
-            Self::Other(other) => other.is_write_vectored(),
-        }
+        true
     }
 
-    /// TCP holds nothing back.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Tcp { .. } => Poll::Ready(Ok(())),
-            Self::Other(other) => Pin::new(other).poll_flush(cx),
-        }
+        own(&mut self.sender)?.io().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Tcp { sender, .. } => own(sender)?.poll_shutdown(cx),
-            Self::Other(other) => Pin::new(other).poll_shutdown(cx),
-        }
+        own(&mut self.sender)?.io().poll_shutdown(cx)
     }
 }
 
-fn own(sender: &mut Option<OwnedWriteHalf>) -> io::Result<Pin<&mut OwnedWriteHalf>> {
+fn own(sender: &mut Option<Sender>) -> io::Result<&mut Sender> {
     let lent = || io::Error::other("the socket is lent to the outbox");
-    sender.as_mut().map(Pin::new).ok_or_else(lent)
+    sender.as_mut().ok_or_else(lent)
 }

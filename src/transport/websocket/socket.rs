@@ -109,7 +109,8 @@ impl<P: Party> Socket<P> {
                 .caller()
                 .poll_frames(cx, frames, self.io.sender_mut())
             {
-                Poll::Ready(Drained::Frames(_)) => {}
+                Poll::Ready(Drained::Frames) => {}
+                Poll::Ready(Drained::Unflushed) => self.writer.flush_later(),
                 Poll::Ready(Drained::Closed(reason)) => return Err(reason.into()),
                 Poll::Pending => break,
             }

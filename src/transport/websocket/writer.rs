@@ -42,6 +42,11 @@ impl Writer {
         !self.frames.is_empty()
     }
 
+    /// Notes that somebody else has written what is not on its way yet.
+    pub(in crate::transport) fn flush_later(&mut self) {
+        self.is_unflushed = true;
+    }
+
     /// Gives up all but the first frame, which may be begun: one that is cut in the middle could not be followed by another.
     pub(in crate::transport) fn give_up_unbegun(&mut self) {
         self.frames.truncate(self.next + 1);
