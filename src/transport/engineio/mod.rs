@@ -103,8 +103,10 @@ async fn begin(app: &App, mut request: Request<Body>, visit: Visit) -> Result<Re
         let headers = &handshake.parts().headers;
         let response = websocket::accept(headers, handshake::subprotocol(headers));
         let session = Box::new(Session::new(handshake));
-        app.tasks()
-            .spawn("socket", socket::serve(app.clone(), upgrade, session));
+        let serving = websocket::serve(app.clone(), upgrade, |app, upgraded| {
+            socket::begin(app, upgraded, *session)
+        });
+        app.tasks().spawn("socket", serving);
         return Ok(response);
     }
     let place = Place::open(app)?;

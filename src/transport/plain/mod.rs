@@ -15,14 +15,13 @@ mod session;
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, Method, Request, header};
-use hyper::upgrade::OnUpgrade;
 
 use self::encoding::Encoding;
 use self::session::Session;
 use crate::app::App;
 use crate::error::{Error, ErrorName, Result};
 use crate::transport::is_at;
-use crate::transport::{Handshake, caller, origin, query, rest, websocket};
+use crate::transport::{Handshake, origin, query, rest, websocket};
 
 /// Tells whether a plain websocket is at a path, unless a service is registered under that very name.
 pub(super) fn is_path(app: &App, path: &str) -> bool {
@@ -49,33 +48,11 @@ pub(super) async fn handle(app: &App, mut request: Request<Body>) -> Response {
     let response = websocket::accept(headers, chosen);
     // Before the client has its answer: it hears everything that happens after that.
     let session = Box::new(Session::new(handshake, encoding));
-    app.tasks()
-        .spawn("websocket", serve(app.clone(), upgrade, session));
+    let serving = websocket::serve(app.clone(), upgrade, |app, upgraded| {
+        Box::new(websocket::Socket::new(app, upgraded, *session))
+    });
+    app.tasks().spawn("websocket", serving);
     response
-}
-
-/// Serves a client until it goes or has to.
-///
-/// What there is before the websocket is boxed, so that the task has no room for it.
-async fn serve(app: App, upgrade: OnUpgrade, session: Box<Session>) {
-    let deadline = caller::connect_deadline(app.config());
-    if let Some(socket) = Box::pin(begin(&app, upgrade, session)).await {
-        websocket::run(app, socket, deadline).await;
-    }
-}
-
-async fn begin(
-    app: &App,
-    upgrade: OnUpgrade,
-    session: Box<Session>,
-) -> Option<Box<websocket::Socket<Session>>> {
-    match upgrade.await {
-        Ok(io) => Some(Box::new(websocket::Socket::new(app, io, *session))),
-        Err(_) => {
-            tracing::debug!("a client went before it had its websocket");
-            None
-        }
-    }
 }
 
 fn checked(app: &App, request: &Request<Body>) -> Result<Encoding> {

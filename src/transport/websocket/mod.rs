@@ -23,5 +23,5 @@ pub(super) use goodbye::{GOODBYE, goodbye};
 pub(super) use heartbeat::{Beat, Heartbeat, LONGEST, beats};
 pub(super) use io::Io;
 pub(super) use reader::Reader;
-pub(super) use socket::{Closing, Party, Socket, UNREAD, run};
+pub(super) use socket::{Closing, Party, Socket, UNREAD, run, serve};
 pub(super) use writer::Writer;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio::time::Instant;
 use tungstenite::{Error, Message};
 
@@ -30,6 +30,24 @@ pub(in crate::transport) trait Party {
 
     /// Returns the code of the close frame for a reason; `None` for a frame without one.
     fn close_code(reason: CloseReason) -> Option<u16>;
+}
+
+/// Serves a client whose request is to become a websocket, until it goes or has to.
+///
+/// What there is before the websocket is boxed, so that the task has no room for it.
+pub(in crate::transport) async fn serve<P: Party>(
+    app: App,
+    upgrade: OnUpgrade,
+    begin: impl FnOnce(&App, Upgraded) -> Box<Socket<P>>,
+) {
+    let deadline = caller::connect_deadline(app.config());
+    match Box::pin(upgrade).await {
+        Ok(upgraded) => {
+            let socket = begin(&app, upgraded);
+            run(app, socket, deadline).await;
+        }
+        Err(_) => tracing::debug!("a client went before it had its websocket"),
+    }
 }
 
 /// Runs a websocket to its end.
