@@ -87,10 +87,16 @@ impl Process {
 
     /// Returns the resident memory of the process in bytes.
     pub(crate) fn resident(&self) -> Outcome<f64> {
+        self.memory("VmRSS:")
+    }
+
+    /// Returns what the kernel tells of the memory of the process under a name, in bytes.
+    pub(crate) fn memory(&self, name: &str) -> Outcome<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.split_whitespace().next());
-        Ok(kib.ok_or("no VmRSS in status")?.parse::<f64>()? * 1024.0)
+        let kib = kib.ok_or_else(|| format!("no {name} in status"))?;
+        Ok(kib.parse::<f64>()? * 1024.0)
     }
 }
 

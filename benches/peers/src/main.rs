@@ -1,5 +1,5 @@
 //! What an event costs on two nodes behind one broker, on wingbeat and on its peers, beside bare loops that write the same bytes;
-//! how that grows, and whether it lasts.
+//! how that grows, whether it lasts, and what others wait for.
 //!
 //! ```text
 //! npm --prefix tests/interop ci
@@ -7,6 +7,7 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- ways
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- growth
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- soak
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- fairness
 //! ```
 //!
 //! | mode | what it prints |
@@ -15,13 +16,14 @@
 //! | `ways` | the same table of wingbeat over other brokers, with other clients, and with data that differs between clients |
 //! | `growth` | what an event costs with more connections, channels, bytes and nodes, as tables; names behind it choose some of `connections`, `channels`, `payload`, `nodes` |
 //! | `soak` | memory and descriptors of two nodes under load, minute by minute; it fails when they grow, or when an event is missed |
+//! | `fairness` | how long answers wait beside events to 10,000 clients, and how long events take to clients that read when others do not; `answers` or `stalled` behind it is one of both |
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B, while payload and nodes grow, and the steady ones of `soak` |
+//! | `WINGBEAT_BENCH_CONNECTIONS` | `1000` | clients of all nodes in S, A and B, while payload and nodes grow, and the steady ones of `soak`; in `fairness` `10000`, of which `stalled` takes a tenth |
 //! | `WINGBEAT_BENCH_IDLE` | `10000` | clients of both nodes in C |
 //! | `WINGBEAT_BENCH_MOST` | `50000` | the most connections and channels of `growth` |
-//! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement |
+//! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement; in `stalled` 10 at least |
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all systems take their turn; the tables show medians |
 //! | `WINGBEAT_BENCH_SYSTEMS` | all | those whose name contains one of these words, with commas between |
 //! | `WINGBEAT_BENCH_CHART` | none | the SVG file that the tables are drawn into; `growth` puts the name of each curve behind its stem |
@@ -46,6 +48,7 @@ mod process;
 mod broker;
 mod chart;
 mod client;
+mod fairness;
 mod growth;
 mod guard;
 mod markdown;
@@ -77,8 +80,9 @@ fn main() -> ExitCode {
         ["ways"] => table(&System::WAYS, true),
         ["growth", names @ ..] => growth::main(names),
         ["soak"] => soak::main(),
+        ["fairness", names @ ..] => fairness::main(names),
         _ => Err(
-            "the modes are ways, growth and soak; without one, the table of peers is measured"
+            "the modes are ways, growth, soak and fairness; without one, the table of peers is measured"
                 .into(),
         ),
     };
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
 fn play(role: &str, args: &[&str]) -> Outcome<()> {
     let played = match (role, args) {
         ("client", args) => client::main(args),
+        ("prober", args) => client::prober::main(args),
         ("visitors", args) => client::visitors::main(args),
         ("floor" | "coalescing-floor", [connections]) => floor::main(role, connections),
         (server, [uri, shape @ ..]) => servers::main(server, uri, shape),

@@ -79,6 +79,16 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// Writes the least and the most of some numbers.
+pub(crate) fn spread(numbers: impl Iterator<Item = f64> + Clone) -> String {
+    let least = numbers.clone().fold(f64::NAN, f64::min);
+    let most = numbers.fold(f64::NAN, f64::max);
+    if least.is_nan() {
+        return figure(least);
+    }
+    format!("{}–{}", figure(least), figure(most))
+}
+
 fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::new();

@@ -191,7 +191,8 @@ impl Trial {
         self.keep(window, time)
     }
 
-    fn keep(&mut self, window: u64, time: Duration) -> Outcome<Flown> {
+    /// Keeps so many events on their way, from the first on.
+    pub(crate) fn keep(&mut self, window: u64, time: Duration) -> Outcome<Flown> {
         self.fly(&format!("keep {window} {}", time.as_millis()))
     }
 
@@ -263,4 +264,5 @@ impl Flown {
 /// How many events are on their way in A and D.
 pub(crate) const WINDOW: u64 = 32;
 const PERIOD: Duration = Duration::from_millis(50);
-const NO_LIMIT: usize = usize::MAX;
+/// Of events on their way.
+pub(crate) const NO_LIMIT: usize = usize::MAX;

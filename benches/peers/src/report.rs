@@ -4,7 +4,7 @@ use std::thread::available_parallelism;
 
 use crate::figures::median;
 use crate::frame::{EVENT_BYTES, frame};
-use crate::markdown::{Table, figure, percent, whole};
+use crate::markdown::{Table, figure, percent, spread, whole};
 use crate::measure::{Figures, Measured, Plan, Workload};
 use crate::system::System;
 
@@ -25,15 +25,22 @@ struct Reference {
 
 /// Says what is measured, and on what.
 pub(crate) fn head(plan: &Plan) {
-    let cores = available_parallelism().map_or(1, usize::from);
     println!(
-        "Events of {EVENT_BYTES} bytes ({} in a Socket.IO frame), created by a client of the first of two nodes behind one broker, on {cores} cores of {} \
-         shared with the client; medians (and least–most) of {} interleaved rounds of {:?}.",
+        "Events of {EVENT_BYTES} bytes ({} in a Socket.IO frame), created by a client of the first of two nodes behind one broker, {}.",
         frame(0).len(),
+        machine(plan)
+    );
+}
+
+/// Says on what is measured, and how often.
+pub(crate) fn machine(plan: &Plan) -> String {
+    let cores = available_parallelism().map_or(1, usize::from);
+    format!(
+        "on {cores} cores of {} shared with the client; medians (and least–most) of {} interleaved rounds of {:?}",
         std::env::consts::ARCH,
         plan.rounds,
         plan.time
-    );
+    )
 }
 
 impl Report<'_> {
@@ -189,15 +196,6 @@ impl Report<'_> {
             .collect::<Option<_>>()?;
         (!figures.is_empty()).then_some(figures)
     }
-}
-
-fn spread(figures: impl Iterator<Item = f64> + Clone) -> String {
-    let least = figures.clone().fold(f64::NAN, f64::min);
-    let most = figures.fold(f64::NAN, f64::max);
-    if least.is_nan() {
-        return figure(least);
-    }
-    format!("{}–{}", figure(least), figure(most))
 }
 
 fn title(plan: &Plan, workload: Workload) -> String {

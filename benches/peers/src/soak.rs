@@ -8,7 +8,7 @@ use crate::figures::{median, setting};
 use crate::markdown::{Table, figure, whole};
 use crate::measure::{Flown, Plan, Trial, WINDOW};
 use crate::process::Process;
-use crate::system::System;
+use crate::system::{MIB, System};
 
 /// What one minute came to.
 struct Minute {
@@ -193,7 +193,6 @@ const HELD: [Held; 2] = [
     ("RSS in MiB", |node| node.resident / MIB),
     ("descriptors", |node| node.descriptors),
 ];
-const MIB: f64 = (1 << 20) as f64;
 /// How much of the saturated rate is asked for.
 const SHARE: f64 = 0.7;
 /// Clients a second.

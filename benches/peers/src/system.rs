@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) system: System,
     pub(crate) shape: Shape,
     pub(crate) connections: u32,
+    /// How many of them never read once they are connected.
+    pub(crate) stalled: u32,
     pub(crate) nodes: usize,
     pub(crate) broker: Option<Kind>,
 }
@@ -119,6 +121,7 @@ impl System {
                 ..Shape::PLAIN
             },
             connections,
+            stalled: 0,
             nodes: if self.is_floor() { 1 } else { 2 },
             broker: match self {
                 Self::Floor | Self::CoalescingFloor => None,
@@ -126,6 +129,15 @@ impl System {
                 Self::Nats => Some(Kind::Nats),
                 _ => Some(Kind::Redis),
             },
+        }
+    }
+
+    /// Returns how one node of it stands, with nothing between it and others.
+    pub(crate) fn alone(self, connections: u32) -> Setup {
+        Setup {
+            nodes: 1,
+            broker: None,
+            ..self.setup(connections)
         }
     }
 
@@ -162,10 +174,14 @@ impl Setup {
     /// Returns how many deliveries so many events make; on average, if they go to one channel of many.
     pub(crate) fn deliveries(&self, events: u64) -> f64 {
         let of_each = match self.shape.audience {
-            Audience::OneOf(channels) => f64::from(self.connections) / channels as f64,
-            _ => f64::from(self.connections),
+            Audience::OneOf(channels) => f64::from(self.reading()) / channels as f64,
+            _ => f64::from(self.reading()),
         };
         events as f64 * of_each
+    }
+
+    fn reading(&self) -> u32 {
+        self.connections - self.stalled
     }
 
     /// Starts the client, which opens all connections.
@@ -173,7 +189,8 @@ impl Setup {
         let mut args = vec![
             self.system.protocol().name().to_owned(),
             self.shape.to_string(),
-            self.connections.to_string(),
+            self.reading().to_string(),
+            self.stalled.to_string(),
             running.control.to_string(),
         ];
         args.extend(running.ports.iter().map(u64::to_string));
@@ -233,6 +250,12 @@ impl Running {
     pub(crate) fn resident(&self) -> Outcome<f64> {
         self.servers.iter().map(Process::resident).sum()
     }
+
+    /// Returns the most that it has been.
+    pub(crate) fn most_resident(&self) -> Outcome<f64> {
+        let servers = self.servers.iter();
+        servers.map(|server| server.memory("VmHWM:")).sum()
+    }
 }
 
 fn node(script: &str, uri: &str) -> Outcome<Process> {
@@ -244,5 +267,7 @@ fn node(script: &str, uri: &str) -> Outcome<Process> {
     Process::run(&mut command)
 }
 
+/// How many bytes stand for one in tables of memory.
+pub(crate) const MIB: f64 = (1 << 20) as f64;
 /// The URI for a node that is alone.
 pub(crate) const NO_BROKER: &str = "none";

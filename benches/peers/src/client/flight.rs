@@ -3,15 +3,31 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::wire::Protocol;
-use crate::shape::Shape;
+use super::wire::{Protocol, Target};
+use crate::shape::{Audience, Shape};
 
 /// What the client knows before the first event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Script {
     pub(super) protocol: Protocol,
     pub(super) shape: Shape,
+    /// Those that read.
     pub(super) connections: usize,
+    /// Those that never do, once they are connected.
+    pub(super) stalled: usize,
+}
+
+impl Script {
+    /// Returns where the connection with a number goes.
+    pub(super) fn target(&self, at: usize, ports: &[u16]) -> Target {
+        let audience = self.shape.audience;
+        Target {
+            port: ports[at % ports.len()],
+            connection: at,
+            channel: (audience != Audience::Everybody).then(|| audience.channel_of(at)),
+            receive_buffer: None,
+        }
+    }
 }
 
 /// The events that were asked for and that some connection still lacks, the oldest first.
@@ -54,6 +70,7 @@ impl Flight {
             protocol,
             shape,
             connections,
+            ..
         } = self.script;
         let seq = self.oldest + self.airborne.len() as u64;
         let frames = shape.variants(seq).map(|data| protocol.encode(&data));

@@ -9,6 +9,7 @@
 
 mod chunks;
 mod flight;
+pub(crate) mod prober;
 mod receiver;
 mod sender;
 #[cfg(test)]
@@ -21,13 +22,13 @@ use std::io::{BufRead, stdin};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt, iter};
+use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::Outcome;
 use crate::process::say;
-use crate::shape::Audience;
 use flight::{Flight, Script};
 use receiver::Receiver;
 use sender::Sender;
@@ -36,13 +37,16 @@ use wire::Target;
 
 /// Opens connections and does what the parent process says.
 pub(crate) fn main(args: &[&str]) -> Outcome<()> {
-    let [protocol, shape, connections, control, ports @ ..] = args else {
-        return Err("a client needs a protocol, a shape, a number of connections and ports".into());
+    let [protocol, shape, connections, stalled, control, ports @ ..] = args else {
+        return Err(
+            "a client needs a protocol, a shape, two numbers of connections and ports".into(),
+        );
     };
     let script = Script {
         protocol: Protocol::named(protocol)?,
         shape: shape.parse()?,
         connections: connections.parse()?,
+        stalled: stalled.parse()?,
     };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let opening = Client::open(script, control.parse()?, ports_of(ports)?);
@@ -66,6 +70,8 @@ fn ports_of(words: &[&str]) -> Outcome<Vec<u16>> {
 struct Client {
     script: Script,
     receivers: Vec<Receiver>,
+    #[expect(dead_code, reason = "they are open, and nobody reads them")]
+    stalled: Vec<TcpStream>,
     sender: Sender,
     /// What one connection at a time reads into.
     buffer: RefCell<Vec<u8>>,
@@ -110,22 +116,23 @@ impl Load {
 
 impl Client {
     async fn open(script: Script, control: u16, ports: Vec<u16>) -> Outcome<Self> {
-        let audience = script.shape.audience;
-        let receivers = iter(0..script.connections)
-            .map(async |at| {
-                let target = Target {
-                    port: ports[at % ports.len()],
-                    connection: at,
-                    channel: (audience != Audience::Everybody).then(|| audience.channel_of(at)),
-                };
-                Receiver::new(&script, at, script.protocol.open(target).await?)
-            })
-            .buffer_unordered(HANDSHAKES_AT_ONCE)
-            .try_collect()
-            .await?;
+        // They come first, so that they are before the others wherever that matters.
+        let stalled = (0..script.stalled).map(async |at| {
+            let target = Target {
+                receive_buffer: Some(STALLED_BUFFER),
+                ..script.target(script.connections + at, &ports)
+            };
+            Ok(script.protocol.open(target).await?.0)
+        });
+        let stalled = all(stalled).await?;
+        let receivers = (0..script.connections).map(async |at| {
+            let opened = script.protocol.open(script.target(at, &ports)).await?;
+            Receiver::new(&script, at, opened)
+        });
         Ok(Self {
             script,
-            receivers,
+            receivers: all(receivers).await?,
+            stalled,
             sender: Sender::open(script.protocol, script.shape, control).await?,
             buffer: RefCell::new(vec![0; BUFFER]),
         })
@@ -155,9 +162,8 @@ impl Client {
             Err(_) => return Err(air.failed("time is over")),
         };
         let took = air.flight.borrow().took();
-        let quantile = |of: f64| took[((took.len() - 1) as f64 * of).round() as usize];
         let (n, held) = (took.len(), air.held.get());
-        let (p50, p99) = (quantile(0.5), quantile(0.99));
+        let [p50, p99] = [0.5, 0.99].map(|of| quantile(&took, of));
         Ok(format!("flown {n} {} {p50} {p99} {held}", time.as_nanos()))
     }
 }
@@ -212,6 +218,16 @@ impl Air<'_> {
     }
 }
 
+/// Opens connections, some at a time.
+async fn all<T>(
+    opening: impl Iterator<Item = impl Future<Output = Outcome<T>>>,
+) -> Outcome<Vec<T>> {
+    iter(opening)
+        .buffer_unordered(HANDSHAKES_AT_ONCE)
+        .try_collect()
+        .await
+}
+
 /// Receives on all connections until something goes wrong.
 async fn receive(
     receivers: &mut [Receiver],
@@ -232,8 +248,15 @@ async fn receive(
     receiving.try_next().await.map(|_| ())
 }
 
+/// Returns the figure below which such a share of them is; they are in order, and there is at least one.
+fn quantile(figures: &[u64], share: f64) -> u64 {
+    figures[((figures.len() - 1) as f64 * share).round() as usize]
+}
+
 /// More than a large event and the half of another one.
 const BUFFER: usize = 256 << 10;
+/// What the kernel may keep for a client that does not read; it takes twice that.
+const STALLED_BUFFER: u32 = 4_096;
 const HANDSHAKES_AT_ONCE: usize = 64;
 /// How long the client waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -32,8 +32,7 @@ impl Sender {
         let is_bare = protocol == Protocol::Bare;
         let target = Target {
             port,
-            connection: 0,
-            channel: None,
+            ..Target::default()
         };
         let speaks = if is_bare {
             protocol

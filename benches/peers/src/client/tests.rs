@@ -61,6 +61,7 @@ fn fly(window: usize, sends: Sends) -> Outcome<String> {
         protocol: Protocol::Bare,
         shape: Shape::PLAIN,
         connections: CONNECTIONS,
+        stalled: 0,
     };
     let load = Load {
         window,

@@ -72,7 +72,7 @@ async fn visit(ports: &[u16], visitor: usize) -> Outcome<u64> {
         port: ports[visitor % ports.len()],
         // Ports stay in use for a minute after a connection: it comes from another address than the steady clients.
         connection: FIRST_CONNECTION + visitor,
-        channel: None,
+        ..Target::default()
     };
     let (mut stream, received) = Protocol::SocketIo.open(target).await?;
     let heard = hear(&mut stream, received).await?;

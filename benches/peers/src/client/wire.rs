@@ -23,13 +23,15 @@ pub(crate) enum Protocol {
 }
 
 /// Where a connection goes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Target {
     pub(super) port: u16,
     /// The number of the connection, by which it gets an address of its own to come from.
     pub(super) connection: usize,
     /// The channel that it asks for, if there is a choice.
     pub(super) channel: Option<usize>,
+    /// Bytes that the kernel takes for it while it does not read; without it, what the machine gives.
+    pub(super) receive_buffer: Option<u32>,
 }
 
 impl Protocol {
@@ -92,6 +94,10 @@ impl Target {
     async fn connect(self) -> Outcome<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         let last = u8::try_from(1 + self.connection / PER_ADDRESS % ADDRESSES)?;
+        if let Some(bytes) = self.receive_buffer {
+            // Only what is set before the handshake bounds what the server may send.
+            socket.set_recv_buffer_size(bytes)?;
+        }
         socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let stream = socket.connect(server).await?;

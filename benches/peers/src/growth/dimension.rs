@@ -69,7 +69,9 @@ impl Dimension {
     pub(super) fn series(self, plan: &Plan, limits: &Limits) -> Vec<Series> {
         let connections = plan.connections;
         match self {
-            Self::Connections => vec![Series::new("all connections", limits.connections(), alone)],
+            Self::Connections => vec![Series::new("all connections", limits.connections(), |n| {
+                System::Wingbeat.alone(n)
+            })],
             Self::Channels => channels(limits),
             Self::Payload => vec![Series::new(
                 "all connections",
@@ -97,7 +99,7 @@ fn channels(limits: &Limits) -> Vec<Series> {
             audience,
             ..Shape::PLAIN
         },
-        ..alone(connections)
+        ..System::Wingbeat.alone(connections)
     };
     vec![
         Series::new("to one channel", xs(), move |n| {
@@ -107,15 +109,6 @@ fn channels(limits: &Limits) -> Vec<Series> {
             with(Audience::AllOf(n as usize))
         }),
     ]
-}
-
-/// One node, and nothing between it and others.
-fn alone(connections: u32) -> Setup {
-    Setup {
-        nodes: 1,
-        broker: None,
-        ..System::Wingbeat.setup(connections)
-    }
 }
 
 fn payload(bytes: u32, connections: u32) -> Setup {

@@ -1,10 +1,10 @@
 //! A wingbeat node on its public API.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wingbeat::channels::{Audience as Hearers, Channels};
 use wingbeat::connections::Connection;
 use wingbeat::error::Result;
-use wingbeat::service::Registration;
+use wingbeat::service::{Id, Registration};
 use wingbeat::{App, Params, Service};
 
 use super::{announce, listener};
@@ -66,7 +66,11 @@ fn variants(data: &Value, channels: &Channels) -> Hearers {
 struct Messages;
 
 impl Service for Messages {
-    const METHODS: &'static [&'static str] = &["create"];
+    const METHODS: &'static [&'static str] = &["create", "get"];
+
+    async fn get(&self, id: Id, _params: &Params) -> Result<Value> {
+        Ok(json!({ "id": id }))
+    }
 
     async fn create(&self, data: Value, _params: &Params) -> Result<Value> {
         Ok(data)
