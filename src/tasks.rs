@@ -2,7 +2,8 @@
 //!
 //! Invariant: after [`Tasks::close`] returned, no task of this owner runs.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -113,8 +114,26 @@ impl Tasks {
     }
 }
 
+/// Lets others run, also those for whom something comes in the meantime.
+///
+/// Tokio's own way looks what has come, wakes those who wait for it, and then goes on before they have run.
+pub(crate) async fn give_way() {
+    tokio::task::yield_now().await;
+    let mut is_behind = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -125,6 +144,29 @@ mod tests {
         assert_eq!(tasks.close(Duration::from_secs(1)).await, 0);
         tasks.spawn("deaf", std::future::pending::<()>());
         assert_eq!(tasks.close(Duration::from_secs(1)).await, 1);
+    }
+
+    /// Bytes that come for a task which waits for them are read before the one that gives way goes on.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_gives_way_goes_on_behind_those_for_whom_something_has_come() {
+        let tasks = Tasks::default();
+        let (mut sender, mut receiver) = tokio::net::UnixStream::pair().unwrap();
+        let read = Arc::new(AtomicU64::new(0));
+        let reads = Arc::clone(&read);
+        tasks.spawn("reads", async move {
+            while receiver.read_u8().await.is_ok() {
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let sends = tasks.spawn("sends", async move {
+            give_way().await;
+            for n in 0..100 {
+                assert_eq!(read.load(Ordering::Relaxed), n);
+                sender.write_u8(0).await.unwrap();
+                give_way().await;
+            }
+        });
+        assert_eq!(sends.await.unwrap(), Some(()));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::event::Event;
+use crate::tasks;
 
 /// Events in the order in which this node's own clients are to hear them.
 ///
@@ -87,7 +88,7 @@ impl Dispatch {
                 hear(batch).await;
                 self.0.heard.send_modify(|heard| *heard += n);
                 rest(n, began.elapsed()).await;
-                tokio::task::yield_now().await;
+                tasks::give_way().await;
             }
         }
     }

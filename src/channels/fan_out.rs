@@ -6,7 +6,7 @@ use super::Audience;
 use super::unwritten::Unwritten;
 use crate::connections::{Connection, Frames};
 use crate::event::{Event, Json};
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 
 /// Sends events in their order, those that follow each other to the same channels together.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl FanOut {
                 n_connections += usize::from(self.deliver(connection, &mut send));
             }
             if members.len() == CHUNK {
-                tokio::task::yield_now().await;
+                tasks::give_way().await;
             }
         }
         n_connections

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::connections::{Connection, Held, Piece};
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 
 /// Connections that hold frames which nobody was woken for.
 ///
@@ -78,7 +78,7 @@ async fn write_each(connections: Vec<Connection>) {
     for chunk in connections.chunks(CHUNK) {
         chunk.iter().for_each(Connection::flush);
         if chunk.len() == CHUNK {
-            tokio::task::yield_now().await;
+            tasks::give_way().await;
         }
     }
 }
