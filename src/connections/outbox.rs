@@ -52,7 +52,8 @@ pub enum SlowPolicy {
 pub enum CloseReason {
     /// The node shuts down: websocket code 1012.
     Restart,
-    /// The client did not read fast enough: websocket code 1013.
+    /// The client did not read fast enough: websocket code 1013. If it does not take that within two seconds, its connection is
+    /// reset, and what waits for it in the kernel is thrown away.
     Slow,
     /// The app ended the session: Socket.IO's `41`, after which stock clients do not connect again by themselves; 4401 on a
     /// plain websocket.

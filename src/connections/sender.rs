@@ -29,6 +29,14 @@ impl Sender {
         Pin::new(&mut self.0)
     }
 
+    /// Resets a plain socket when it is closed.
+    pub(crate) fn give_up(&self) {
+        if let Either::Left(half) = &self.0 {
+            // The kernel keeps what it has then.
+            let _ = half.as_ref().set_zero_linger();
+        }
+    }
+
     /// Returns how many bytes were taken at once; `None` when there is no room, or something is wrong, which its owner will see.
     pub(super) fn try_write(&mut self, slices: &[IoSlice<'_>]) -> Option<usize> {
         let written = match (&mut self.0, slices) {

@@ -12,12 +12,14 @@ use super::Io;
 use super::socket::UNREAD;
 use super::writer::Writer;
 
-/// Writes what waits and ends the websocket, within a bound.
-pub(in crate::transport) async fn goodbye(io: &mut Io, writer: &mut Writer) {
+/// Writes what waits and ends the websocket, within a bound; false if the client did not take it.
+pub(in crate::transport) async fn goodbye(io: &mut Io, writer: &mut Writer) -> bool {
     let end = poll_fn(|cx| poll_end(io, writer, cx));
-    if tokio::time::timeout(GOODBYE, end).await.is_err() {
+    let taken = tokio::time::timeout(GOODBYE, end).await.is_ok();
+    if !taken {
         tracing::debug!("a client did not take its goodbye");
     }
+    taken
 }
 
 /// Reads on until the client has closed as well: closing a socket with unread bytes resets it, and the client might lose the

@@ -76,6 +76,14 @@ impl Io {
         }
     }
 
+    /// Lets the kernel throw away what the client did not take: it would keep megabytes of a client that does not read, for as
+    /// long as that lives.
+    pub(super) fn give_up(&self) {
+        if let Some(sender) = &self.sender {
+            sender.give_up();
+        }
+    }
+
     /// Ends the connection of the client, as [`Caller::end`], and has the sending half back.
     pub(super) fn end(&mut self, caller: &mut Caller, reason: CloseReason) -> Vec<Bytes> {
         let mut begun = Vec::new();

@@ -228,7 +228,10 @@ impl<P: Party> Socket<P> {
             self.writer.frames_mut().extend(waiting);
             self.writer.push(close_frame(code));
         }
-        goodbye(&mut self.io, &mut self.writer).await;
+        let taken = goodbye(&mut self.io, &mut self.writer).await;
+        if !taken && matches!(closing.reason, CloseReason::Slow | CloseReason::Timeout) {
+            self.io.give_up();
+        }
     }
 }
 

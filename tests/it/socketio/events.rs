@@ -9,7 +9,7 @@ use wingbeat::connections::Connection;
 use wingbeat::stores::Multi;
 use wingbeat::{App, AppBuilder, Config, Memory};
 
-use crate::support::slow::{impatient, until_closed};
+use crate::support::slow::{impatient, until_closed, until_forgotten};
 use crate::support::socket::{Heard, SocketClient, request};
 use crate::support::{Node, background};
 
@@ -251,6 +251,16 @@ async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
     assert_eq!(slow.end().await, Heard::Closed(Some(1013)));
     let found = fast.call("find", "messages", json!([{}])).await;
     assert_eq!(found, Ok(json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_kernel_keeps_for_a_slow_client_goes_with_it() {
+    let node = Node::start(chat().config(impatient())).await;
+    let mut fast = SocketClient::connect(node.addr).await;
+    let mut slow = SocketClient::open_with(request(node.addr), Some(4_096)).await;
+    slow.join().await;
+    until_closed(&node, async || fast.event().await).await;
+    until_forgotten(&node, slow.port()).await;
 }
 
 /// Events are written by whoever sends them, answers and pings by the client's own task. If one of them wrote while the other

@@ -47,3 +47,25 @@ pub(crate) async fn until_closed(node: &Node, mut hear: impl AsyncFnMut() -> (St
     assert_eq!((stats.closed_slow, stats.connections), (1, 1));
     assert!(stats.frames_dropped > 0);
 }
+
+/// Waits until the kernel has nothing left of the node's end of a connection.
+pub(crate) async fn until_forgotten(node: &Node, client_port: u16) {
+    let (near, far) = (port(node.addr.port()), port(client_port));
+    eventually("the kernel forgets the connection", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+        let mut rows = table.lines().map(|row| row.split_whitespace());
+        !rows.any(|mut row| {
+            let ends = (
+                row.nth(1).unwrap_or_default(),
+                row.next().unwrap_or_default(),
+            );
+            ends.0.ends_with(&near) && ends.1.ends_with(&far)
+        })
+    })
+    .await;
+}
+
+/// Writes a port as the kernel does behind an address.
+fn port(number: u16) -> String {
+    format!(":{number:04X}")
+}

@@ -156,6 +156,12 @@ impl SocketClient {
         self.events.pop_front()
     }
 
+    /// Returns the port of this end.
+    pub(crate) fn port(&self) -> u16 {
+        let addr = self.websocket.get_ref().local_addr();
+        addr.expect("an open socket").port()
+    }
+
     /// Tells how many events came that nobody asked for.
     pub(crate) fn n_kept(&self) -> usize {
         self.events.len()
