@@ -1,6 +1,8 @@
 //! JSON that strangers wrote, as JavaScript writes it; and values written as JSON.
 
 pub(crate) mod binary;
+pub(crate) mod elements;
+pub(crate) mod plain;
 pub(crate) mod properties;
 pub(crate) mod shape;
 
@@ -116,12 +118,19 @@ pub(crate) fn write_string(text: &mut impl BufMut, string: &str) {
 
 /// Tells whether JSON writes one of the bytes in another way.
 fn has_special(bytes: &[u8]) -> bool {
-    let is_special = |byte: &u8| u8::from((*byte < 0x20) | (*byte == b'"') | (*byte == b'\\'));
-    let any = |bytes: &[u8]| bytes.iter().fold(0, |any, byte| any | is_special(byte)) != 0;
-    // The compiler looks at all bytes of a piece at once if it knows how many there are.
     let (pieces, rest) = bytes.as_chunks::<32>();
     let (words, rest) = rest.as_chunks::<8>();
-    pieces.iter().any(|piece| any(piece)) || words.iter().any(|word| any(word)) || any(rest)
+    pieces.iter().any(any_special) || words.iter().any(any_special) || rest.iter().any(is_special)
+}
+
+/// The compiler looks at all bytes of a piece at once if it knows how many there are.
+fn any_special<const N: usize>(piece: &[u8; N]) -> bool {
+    let special = piece.iter().map(|byte| u8::from(is_special(byte)));
+    special.fold(0, |any, is_special| any | is_special) != 0
+}
+
+fn is_special(byte: &u8) -> bool {
+    (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')
 }
 
 fn write_by_library<T: Serialize + ?Sized>(text: &mut impl BufMut, value: &T) {
@@ -340,7 +349,7 @@ mod tests {
         }
     }
 
-    fn value() -> impl Strategy<Value = Value> {
+    pub(super) fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

@@ -27,7 +27,7 @@ use crate::event::{Listener, Listeners, Scope};
 use crate::hooks::HookContext;
 use crate::service::typed::{ServiceType, TypedHandle};
 use crate::service::{
-    Answer, Asker, Call, Method, Outcome, Reply, Route, Routes, ServiceHandle, stripped,
+    Answer, Asker, Call, Method, Outcome, Params, Reply, Route, Routes, ServiceHandle, stripped,
 };
 use crate::sync::Sync;
 use crate::tasks::Tasks;
@@ -214,8 +214,8 @@ impl App {
     pub async fn call(&self, call: Call) -> Result<Reply> {
         let path = stripped(&call.path);
         let route = self.0.routes.lookup(path).ok_or_else(|| not_found(path))?;
-        let (app, call) = (self.clone(), Box::new(call));
-        let run = async move { app.run(route, call, Asker::Process).await };
+        let (app, context) = (self.clone(), self.context(route, call));
+        let run = async move { app.run(context).await };
         // Always a task: calls out of calls, however deep, take no stack.
         let done = self.0.calls.spawn("call", run).await;
         let answer = done.ok().flatten().unwrap_or_else(panicked);
@@ -241,23 +241,27 @@ impl App {
         }
     }
 
-    /// Runs a client's call, whose service is found, to its end.
-    pub(crate) async fn invoke(&self, route: Route, call: Box<Call>) -> Result<Answer> {
+    /// Begins a client's call, whose service is found. The context is boxed, for futures that hold it are moved more than once.
+    pub(crate) fn asked(&self, route: Route, method: Method) -> Box<HookContext> {
+        Box::new(HookContext::new(self.clone(), route, method, Asker::Client))
+    }
+
+    /// Runs a client's call to its end.
+    pub(crate) async fn invoke(&self, context: Box<HookContext>) -> Result<Answer> {
         let app = self.clone();
-        let run = async move { app.run(route, call, Asker::Client).await };
+        let run = async move { app.run(context).await };
         let done = self.0.calls.run("call", run).await;
         done.unwrap_or_else(panicked)
     }
 
-    async fn run(&self, route: Route, call: Box<Call>, asker: Asker) -> Result<Answer> {
-        let mut context = self.context(&route, call);
-        context.ask_for(asker);
+    async fn run(&self, mut context: Box<HookContext>) -> Result<Answer> {
         let span = trace::call(&mut context);
-        self.run_hooks(&route, context).instrument(span).await
+        self.run_hooks(context).instrument(span).await
     }
 
-    async fn run_hooks(&self, route: &Route, mut context: Box<HookContext>) -> Result<Answer> {
-        route.entry.chains.run(&mut context).await?;
+    async fn run_hooks(&self, mut context: Box<HookContext>) -> Result<Answer> {
+        let entry = Arc::clone(context.entry());
+        entry.chains.run(&mut context).await?;
         self.emit_events(&context).await;
         let HookContext {
             result,
@@ -274,16 +278,18 @@ impl App {
         })
     }
 
-    /// Makes what goes through the hooks, boxed, for futures that hold it are moved more than once.
-    fn context(&self, route: &Route, call: Box<Call>) -> Box<HookContext> {
-        let call = *call;
+    /// Makes what goes through the hooks of a call inside the process.
+    fn context(&self, route: Route, call: Call) -> Box<HookContext> {
         let has_data = !matches!(call.method, Method::Find | Method::Get | Method::Remove);
-        let context = HookContext::new(self.clone(), Arc::clone(&route.entry), call.method);
+        let context = HookContext::new(self.clone(), route, call.method, Asker::Process);
         let mut context = Box::new(context);
         context.id = call.id;
         context.data = has_data.then_some(call.data);
-        context.params = call.params;
-        context.params.route = route.params.clone();
+        let route = std::mem::take(&mut context.params.route);
+        context.params = Params {
+            route,
+            ..call.params
+        };
         context.sync(call.sync);
         context
     }

@@ -1,7 +1,7 @@
-//! JSON text that is parsed when somebody looks.
+//! JSON that is parsed, or written, when somebody looks.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::error::{Error, Result};
 use crate::json;
 
-/// One JSON value, kept as the text that goes into envelopes and frames.
+/// One JSON value, kept as the text that goes into envelopes and frames, or as a value until somebody wants the text.
 ///
 /// ```
 /// use wingbeat::event::Json;
@@ -25,8 +25,9 @@ use crate::json;
 #[derive(Clone)]
 pub struct Json(Arc<Inner>);
 
+/// Of text and value one is there from the start.
 struct Inner {
-    text: Bytes,
+    text: OnceLock<Bytes>,
     value: OnceLock<Value>,
     /// The message of a peer whose data this is, if its codec has more types.
     #[cfg_attr(
@@ -45,7 +46,7 @@ impl Json {
     /// Wraps the data of a peer's message.
     pub(crate) fn of_peer(text: Bytes, typed: Option<Bytes>) -> Self {
         Self(Arc::new(Inner {
-            text,
+            text: OnceLock::from(text),
             value: OnceLock::new(),
             typed,
         }))
@@ -71,7 +72,7 @@ impl Json {
 
     /// Returns the elements of an array, each with its text, or else the value itself; and whether it is an array.
     pub(crate) fn elements(&self) -> (SmallVec<[Self; 1]>, bool) {
-        let text = self.0.text.trim_ascii_start();
+        let text = self.as_bytes().trim_ascii_start();
         let is_array = text.starts_with(b"[");
         let elements = is_array.then(|| serde_json::from_slice::<Vec<&RawValue>>(text));
         let Some(Ok(elements)) = elements else {
@@ -82,18 +83,48 @@ impl Json {
         (elements.collect(), true)
     }
 
-    /// Returns the JSON text.
+    /// Returns the JSON text; the first look at that of a value writes it.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
-        &self.0.text
+        self.0.text()
     }
 
-    /// Returns the value; the first look parses it.
+    /// Returns the value; the first look at that of a text parses it.
     #[must_use]
     pub fn value(&self) -> &Value {
-        self.0
-            .value
-            .get_or_init(|| parsed(&self.0.text).unwrap_or(Value::Null))
+        self.0.value()
+    }
+
+    /// Returns the text, as long as nobody has parsed it.
+    pub(crate) fn unparsed(&self) -> Option<&Bytes> {
+        let text = self.0.text.get();
+        text.filter(|_| self.0.value.get().is_none())
+    }
+
+    /// Tells whether the value is an array.
+    pub(crate) fn is_array(&self) -> bool {
+        match (self.0.value.get(), self.0.text.get()) {
+            (Some(value), _) => value.is_array(),
+            (None, text) => text.is_some_and(|text| text.trim_ascii_start().starts_with(b"[")),
+        }
+    }
+
+    /// Returns the value itself, which is copied only if somebody else has it as well.
+    ///
+    /// ```
+    /// use wingbeat::event::Json;
+    ///
+    /// let json = Json::from(serde_json::json!({ "text": "hi" }));
+    /// assert_eq!(json.into_value(), serde_json::json!({ "text": "hi" }));
+    /// ```
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        let inner = match Arc::try_unwrap(self.0) {
+            Ok(inner) => inner,
+            Err(shared) => return shared.value().clone(),
+        };
+        let _ = inner.value();
+        inner.value.into_inner().unwrap_or_default()
     }
 
     /// Reads the value as a `T`.
@@ -101,7 +132,8 @@ impl Json {
     /// # Errors
     /// `BadRequest` with the place and reason when the value has another shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.0.text).map_err(|error| Error::bad_request(error.to_string()))
+        let parsed = serde_json::from_slice(self.as_bytes());
+        parsed.map_err(|error| Error::bad_request(error.to_string()))
     }
 
     /// Returns the value with its types, as dates and ids, if it is the data of an event that came as BSON.
@@ -119,6 +151,25 @@ impl Json {
     }
 }
 
+impl Inner {
+    fn text(&self) -> &Bytes {
+        self.text
+            .get_or_init(|| self.value.get().map(text).unwrap_or_default())
+    }
+
+    fn value(&self) -> &Value {
+        let parsed = || self.text.get().and_then(|text| parsed(text));
+        self.value.get_or_init(|| parsed().unwrap_or_default())
+    }
+}
+
+/// `null`, which all that have it share.
+impl Default for Json {
+    fn default() -> Self {
+        NULL.clone()
+    }
+}
+
 impl From<&Value> for Json {
     fn from(value: &Value) -> Self {
         Self::from_valid_text(text(value))
@@ -128,7 +179,7 @@ impl From<&Value> for Json {
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
         Self(Arc::new(Inner {
-            text: text(&value),
+            text: OnceLock::new(),
             value: OnceLock::from(value),
             typed: None,
         }))
@@ -146,9 +197,11 @@ fn parsed(text: &[u8]) -> Option<Value> {
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0.text))
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
     }
 }
+
+static NULL: LazyLock<Json> = LazyLock::new(|| Json::from(Value::Null));
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,5 @@
 //! The hooks of both levels and the method, put into the order in which they run (feathers.md §5.1).
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,11 +9,11 @@ use serde_json::Value;
 
 use super::{AroundHook, Hook, HookContext, HookKind, Hooks, Select};
 use crate::error::{Error, Result};
-use crate::service::{AnyService, Invocation, Method};
+use crate::service::{AnyService, Invocation, Method, TextCall};
 
-/// One chain for each method of a service.
+/// One chain for each method of a service, which mostly has few.
 #[derive(Default)]
-pub(crate) struct Chains(HashMap<Arc<str>, Arc<[Step]>>);
+pub(crate) struct Chains(Vec<(Arc<str>, Arc<[Step]>)>);
 
 /// Where a chain ends: the method itself.
 type Endpoint = Arc<dyn AnyService>;
@@ -57,9 +56,29 @@ impl Chains {
         Self(methods.iter().map(chain).collect())
     }
 
+    fn of(&self, method: &str) -> Option<&[Step]> {
+        let mut chains = self.0.iter();
+        let found = chains.find(|(name, _)| **name == *method);
+        found.map(|(_, steps)| &**steps)
+    }
+
+    /// Tells whether no hook looks at the data of a method, nor at its result, and the service takes both as text.
+    pub(crate) fn pass_text(&self, method: &str) -> bool {
+        let steps = self.of(method);
+        steps.is_some_and(|steps| {
+            matches!(
+                steps,
+                [Step::Method {
+                    passes_on: true,
+                    ..
+                }]
+            )
+        })
+    }
+
     /// Runs a call's hooks and its method; afterwards the context holds a result, or the call failed.
     pub(crate) async fn run(&self, context: &mut HookContext) -> Result<()> {
-        let Some(steps) = self.0.get(context.method.as_str()) else {
+        let Some(steps) = self.of(context.method.as_str()) else {
             return Err(crate::service::unsupported(context.method.as_str()));
         };
         Next(steps).run(context).await?;
@@ -166,23 +185,24 @@ async fn call_method(
     keeps_data: bool,
     passes_on: bool,
 ) -> Result<()> {
-    if context.result.is_none() {
-        let data = if keeps_data || context.entry().sync_context.is_some() {
-            context.data.clone()
-        } else {
-            context.data.take()
+    if context.result.is_some() {
+        return Ok(());
+    }
+    if passes_on && context.takes_text() {
+        let call = TextCall {
+            method: context.method.clone(),
+            id: context.id.clone(),
+            data: context.given_text(keeps_data),
         };
+        context.text = Some(service.text(call, &context.params).await?);
+    } else {
         let invocation = Invocation {
+            data: context.given_data(keeps_data).unwrap_or(Value::Null),
             method: &context.method,
             id: context.id.clone(),
-            data: data.unwrap_or(Value::Null),
             params: &context.params,
         };
-        if passes_on && context.takes_text() {
-            context.text = Some(service.text(invocation).await?);
-        } else {
-            context.result = Some(service.invoke(invocation).await?);
-        }
+        context.result = Some(service.invoke(invocation).await?);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::event::Json;
 use crate::json::shape::{self, Misfit};
-use crate::service::{Asker, Entry, Id, Method, Params, SyncContext};
+use crate::service::{Asker, Entry, Id, Method, Params, Route, SyncContext};
 
 /// One call on its way through the hooks.
 ///
@@ -69,6 +69,8 @@ pub struct HookContext {
     pub(super) kind: HookKind,
     pub(super) method: Method,
     asker: Asker,
+    /// What is there in place of data that no hook looks at.
+    data_text: Option<Json>,
     /// What is there in place of a result that no hook looks at.
     pub(crate) text: Option<Json>,
     app: App,
@@ -124,18 +126,26 @@ pub struct Http {
 }
 
 impl HookContext {
-    pub(crate) fn new(app: App, entry: Arc<Entry>, method: Method) -> Self {
+    /// Begins a call without id and data; of the params it has those of the route.
+    pub(crate) fn new(app: App, route: Route, method: Method, asker: Asker) -> Self {
+        let Route { entry, params } = route;
+        let event = method.event().map(|event| entry.event_name(event));
+        let params = Params {
+            route: params,
+            ..Params::default()
+        };
         Self {
-            event: method.event().map(Arc::from),
+            event,
             id: None,
             data: None,
-            params: Params::default(),
+            params,
             result: None,
             dispatch: None,
             error: None,
             http: Http::default(),
             kind: HookKind::Around,
-            asker: Asker::Process,
+            asker,
+            data_text: None,
             text: None,
             sync: true,
             method,
@@ -234,14 +244,34 @@ impl HookContext {
         self.sync
     }
 
-    pub(crate) fn ask_for(&mut self, asker: Asker) {
-        self.asker = asker;
+    /// Takes the data of a client, as it is where no hook looks at it, or else as a value.
+    pub(crate) fn set_data(&mut self, data: Json) {
+        if self.entry.takes_text(&self.method) {
+            self.data_text = Some(data);
+        } else {
+            self.data = Some(data.into_value());
+        }
+    }
+
+    /// Returns the data for the method; hooks that run later find it only if it is kept.
+    pub(super) fn given_data(&mut self, keeps_data: bool) -> Option<Value> {
+        if keeps_data || self.entry.sync_context.is_some() {
+            self.data.clone()
+        } else {
+            self.data.take()
+        }
+    }
+
+    /// Returns the data for a method that takes it as text.
+    pub(crate) fn given_text(&mut self, keeps_data: bool) -> Json {
+        let text = self.data_text.take();
+        text.or_else(|| self.given_data(keeps_data).map(Json::from))
+            .unwrap_or_default()
     }
 
     /// Tells whether the result may be text: a client gets it, and what goes to other nodes has no need of the value.
     pub(super) fn takes_text(&self) -> bool {
-        let entry = &self.entry;
-        self.asker == Asker::Client && entry.sync_context.is_none() && entry.redacted.is_empty()
+        self.asker == Asker::Client && self.entry.needs_no_values()
     }
 
     pub(crate) fn entry(&self) -> &Arc<Entry> {

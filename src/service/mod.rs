@@ -477,7 +477,7 @@ pub(crate) fn replaces_many() -> Error {
 ///     const TEXT_METHODS: &'static [&'static str] = &["get", "create"];
 ///
 ///     async fn answer_text(&self, call: TextCall, _params: &Params) -> Result<Json> {
-///         Json::of(&json!({ "did": call.method.as_str(), "id": call.id, "data": call.data }))
+///         Json::of(&json!({ "did": call.method.as_str(), "id": call.id, "data": call.data.value() }))
 ///     }
 /// }
 /// ```
@@ -488,8 +488,8 @@ pub struct TextCall {
     pub method: Method,
     /// The record, for `get`, `update`, `patch` and `remove`; a `get` has one.
     pub id: Option<Id>,
-    /// The data, for `create`, `update`, `patch` and custom methods.
-    pub data: Value,
+    /// The data, for `create`, `update`, `patch` and custom methods: the text that the client sent, as long as nobody has parsed it.
+    pub data: Json,
 }
 
 /// A service behind a pointer: one function that hands a call to the method it names.
@@ -498,7 +498,7 @@ pub(crate) trait AnyService: Send + Sync {
     fn invoke<'a>(&'a self, call: Invocation<'a>) -> BoxFuture<'a, Result<Value>>;
     /// Tells whether [`text`](AnyService::text) answers a method.
     fn has_text(&self, method: &str) -> bool;
-    fn text<'a>(&'a self, call: Invocation<'a>) -> BoxFuture<'a, Result<Json>>;
+    fn text<'a>(&'a self, call: TextCall, params: &'a Params) -> BoxFuture<'a, Result<Json>>;
 }
 
 /// What a method is given.
@@ -539,19 +539,11 @@ impl<S: Service> AnyService for S {
         S::TEXT_METHODS.contains(&method)
     }
 
-    fn text<'a>(&'a self, call: Invocation<'a>) -> BoxFuture<'a, Result<Json>> {
-        let Invocation {
-            method,
-            id,
-            data,
-            params,
-        } = call;
-        if *method == Method::Get && id.is_none() {
+    fn text<'a>(&'a self, call: TextCall, params: &'a Params) -> BoxFuture<'a, Result<Json>> {
+        if call.method == Method::Get && call.id.is_none() {
             return ready(Err(get_without_id())).boxed();
         }
-        let method = method.clone();
-        self.answer_text(TextCall { method, id, data }, params)
-            .boxed()
+        self.answer_text(call, params).boxed()
     }
 }
 

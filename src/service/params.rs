@@ -1,6 +1,6 @@
 //! The inputs of a call besides its id and data.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{Extensions, HeaderMap};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use crate::trace::TraceContext;
 /// The inputs of a call besides its id and data.
 ///
 /// `Params::default()` is what a call inside the process has: no provider, an empty query.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Params {
     /// What the caller looks for, as it was sent; stores read it as a [`Query`](super::query::Query). Over REST every value is a
@@ -34,6 +34,21 @@ pub struct Params {
     /// Typed values for hooks and services, first of all those that layers of the host added to the request or to the
     /// connection's handshake; they are never sent anywhere.
     pub extensions: Extensions,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            query: Map::new(),
+            route: Map::new(),
+            provider: None,
+            headers: Arc::clone(&NO_HEADERS),
+            connection: None,
+            trace: None,
+            properties: Map::new(),
+            extensions: Extensions::new(),
+        }
+    }
 }
 
 impl Params {
@@ -66,3 +81,5 @@ fn header_entry((name, value): (&http::HeaderName, &http::HeaderValue)) -> (Stri
     let text: String = value.as_bytes().iter().copied().map(char::from).collect();
     (name.as_str().to_owned(), text.into())
 }
+
+static NO_HEADERS: LazyLock<Arc<HeaderMap>> = LazyLock::new(Arc::default);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{AnyService, Id, SyncContext};
+use super::{AnyService, Id, Method, SyncContext};
 use crate::channels::Publishers;
 use crate::hooks::Chains;
 use crate::sync::{OpenPaths, SyncMode};
@@ -35,6 +35,16 @@ impl Entry {
     /// Tells whether clients may call the method.
     pub(crate) fn offers(&self, method: &str) -> bool {
         self.methods.iter().any(|offered| &**offered == method)
+    }
+
+    /// Tells whether the data of a client's call may stay the text that it came as.
+    pub(crate) fn takes_text(&self, method: &Method) -> bool {
+        self.needs_no_values() && self.chains.pass_text(method.as_str())
+    }
+
+    /// Tells whether nothing that leaves the process depends on values.
+    pub(crate) fn needs_no_values(&self) -> bool {
+        self.sync_context.is_none() && self.redacted.is_empty()
     }
 
     /// Returns the name of an event; one that the service does not publish is copied.

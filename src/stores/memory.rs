@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
 
 use parking_lot::RwLock;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::Json;
 use crate::json::properties::Properties;
 use crate::json::shape::{self, Misfit};
+use crate::json::{self, plain};
 use crate::service::query::{Paginate, Query, QueryOptions, Select, Window};
 use crate::service::{Id, Method, Params, Service, TextCall, replaces_many, unsupported};
 
@@ -46,24 +46,17 @@ pub struct Memory<T = Value> {
     options: MemoryOptions,
     query_options: QueryOptions,
     state: RwLock<State>,
-    /// Reads data through the type, and writes it as the type does.
-    shape: Shape,
+    /// Reads data through the type, and writes it as the type does; `None` for what takes any JSON.
+    shape: Option<Shape>,
     of: PhantomData<fn() -> T>,
 }
 
 type Shape = fn(Value) -> Result<Value>;
 
-/// A record, and its JSON text once a client has read it.
-#[derive(Debug)]
-struct Record {
-    value: Value,
-    text: OnceLock<Json>,
-}
-
-/// The records in the order in which JavaScript lists the properties of an object: it is that of `find` (feathers.md §6.3).
+/// The records, each with its text once a client has read it and its value once a query has asked for that, in the order in which JavaScript lists the properties of an object: it is that of `find` (feathers.md §6.3).
 struct State {
     next_id: u64,
-    records: Properties<Record>,
+    records: Properties<Json>,
 }
 
 impl Memory<Value> {
@@ -77,7 +70,7 @@ impl Memory<Value> {
     #[must_use]
     pub fn with_options(options: MemoryOptions) -> Self {
         Self {
-            shape: Ok,
+            shape: None,
             ..Self::typed_with(options)
         }
     }
@@ -101,7 +94,7 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
             query_options: options.query(),
             options,
             state: RwLock::new(state),
-            shape: shaped::<T>,
+            shape: Some(shaped::<T>),
             of: PhantomData,
         }
     }
@@ -156,7 +149,10 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
     /// Reads a record through its type.
     fn read(&self, data: Value) -> Result<Map<String, Value>> {
         let id = data.get(&self.options.id).cloned();
-        let written = (self.shape)(data)?;
+        let written = match self.shape {
+            Some(shape) => shape(data)?,
+            None => data,
+        };
         let Value::Object(mut record) = written else {
             return Err(Error::bad_request(format!(
                 "a record is an object, not {written}"
@@ -169,31 +165,43 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         Ok(record)
     }
 
-    fn insert<'a>(&self, state: &'a mut State, mut record: Map<String, Value>) -> &'a Record {
+    fn insert<'a>(&self, state: &'a mut State, mut record: Map<String, Value>) -> &'a Json {
         let given = record.get(&self.options.id).filter(|id| is_given(id));
-        let id = given.cloned().unwrap_or_else(|| {
-            state.next_id += 1;
-            (state.next_id - 1).into()
-        });
+        let id = given.cloned().unwrap_or_else(|| state.draw_id().into());
         record.insert(self.options.id.clone(), id.clone());
-        let record = Record::from(Value::Object(record));
+        let record = Json::from(Value::Object(record));
         state.records.insert(key(&id), record)
+    }
+
+    /// Inserts a record as the text that it came as, with an id if it has none; `None` if it has to be read.
+    fn insert_text(&self, data: &Json) -> Option<Json> {
+        let text = std::str::from_utf8(data.unparsed()?).ok()?;
+        let given = plain::member(text, &self.options.id).filter(|_| self.shape.is_none())?;
+        let mut state = self.state.write();
+        let (key, record) = match given {
+            Some(id) => (given_key(id)?, data.clone()),
+            None => {
+                let id = state.draw_id();
+                (id.to_string(), with_id(text, &self.options.id, id))
+            }
+        };
+        Some(state.records.insert(key, record).clone())
     }
 
     fn query(&self, params: &Params) -> Result<Query> {
         Query::parse(&params.query, &self.query_options)
     }
 
-    fn matches(&self, query: &Query, record: &Value) -> bool {
-        query.matches_with(record, &|name, found, wanted| {
-            self.options.ask(name, found, wanted)
-        })
+    fn matches(&self, query: &Query, record: &Json) -> bool {
+        let custom =
+            |name: &str, found: &Value, wanted: &Value| self.options.ask(name, found, wanted);
+        query.filter.is_empty() || query.matches_with(record.value(), &custom)
     }
 
-    fn matching<'a>(&self, state: &'a State, query: &Query) -> Vec<&'a Record> {
+    fn matching<'a>(&self, state: &'a State, query: &Query) -> Vec<&'a Json> {
         let records = state.records.values();
         records
-            .filter(|record| self.matches(query, &record.value))
+            .filter(|record| self.matches(query, record))
             .collect()
     }
 
@@ -202,20 +210,22 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         &self,
         query: &Query,
         params: &Params,
-        answer: impl FnOnce(Window, usize, &[&Record]) -> A,
+        answer: impl FnOnce(Window, usize, &[&Json]) -> A,
     ) -> A {
         let state = self.state.read();
         let mut found = self.matching(&state, query);
-        found.sort_by(|one, other| query.compare(&one.value, &other.value));
+        if !query.sort.is_empty() {
+            found.sort_by(|one, other| query.compare(one.value(), other.value()));
+        }
         let window = query.window(self.options.pages(params).as_ref());
         answer(window, found.len(), &found[window.range(found.len())])
     }
 
     /// Finds the record of an id, if it matches the query.
-    fn lookup<'a>(&self, state: &'a State, id: &Id, query: &Query) -> Result<&'a Record> {
+    fn lookup<'a>(&self, state: &'a State, id: &Id, query: &Query) -> Result<&'a Json> {
         let found = state.records.get(&key(&id.to_json()));
         found
-            .filter(|record| self.matches(query, &record.value))
+            .filter(|record| self.matches(query, record))
             .ok_or_else(|| Error::not_found(format!("No record found for id '{id}'")))
     }
 
@@ -273,7 +283,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let select = query.select.as_ref();
         Ok(self.page(&query, params, |window, total, records| {
             let records = records.iter();
-            let data = records.map(|record| self.answer(select, &record.value));
+            let data = records.map(|record| self.answer(select, record.value()));
             window.answer(total, data.collect())
         }))
     }
@@ -282,7 +292,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let query = self.query(params)?;
         let state = self.state.read();
         let record = self.lookup(&state, &id, &query)?;
-        Ok(self.answer(query.select.as_ref(), &record.value))
+        Ok(self.answer(query.select.as_ref(), record.value()))
     }
 
     /// Of the query only `$select` counts.
@@ -293,7 +303,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
             let record = self.read(data)?;
             let mut state = self.state.write();
             let created = self.insert(&mut state, record);
-            return Ok(self.answer(select.as_ref(), &created.value));
+            return Ok(self.answer(select.as_ref(), created.value()));
         };
         self.options.require_multi(&Method::Create, params)?;
         let records = elements
@@ -303,7 +313,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let mut state = self.state.write();
         let created = records
             .into_iter()
-            .map(|record| self.answer(select.as_ref(), &self.insert(&mut state, record).value));
+            .map(|record| self.answer(select.as_ref(), self.insert(&mut state, record).value()));
         Ok(created.collect())
     }
 
@@ -311,7 +321,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let query = self.query(params)?;
         let id = id.filter(|_| !data.is_array()).ok_or_else(replaces_many)?;
         let mut state = self.state.write();
-        let replaced = self.replaced(&self.lookup(&state, &id, &query)?.value, data)?;
+        let replaced = self.replaced(self.lookup(&state, &id, &query)?.value(), data)?;
         self.store(&mut state, &replaced);
         Ok(self.answer_of(query.select.as_ref(), replaced))
     }
@@ -323,14 +333,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         };
         let mut state = self.state.write();
         if let Some(id) = id {
-            let merged = self.merged(&self.lookup(&state, &id, &query)?.value, &data)?;
+            let merged = self.merged(self.lookup(&state, &id, &query)?.value(), &data)?;
             self.store(&mut state, &merged);
             return Ok(self.answer_of(query.select.as_ref(), merged));
         }
         self.options.require_multi(&Method::Patch, params)?;
         let matching = self.matching(&state, &query).into_iter();
         // All or none: a record that is no `T` any more fails the call before one is written.
-        let merged = matching.map(|record| self.merged(&record.value, &data));
+        let merged = matching.map(|record| self.merged(record.value(), &data));
         let merged = merged.collect::<Result<Vec<_>>>()?;
         merged
             .iter()
@@ -342,13 +352,13 @@ impl<T: Serialize + DeserializeOwned + 'static> Service for Memory<T> {
         let query = self.query(params)?;
         let mut state = self.state.write();
         if let Some(id) = id {
-            let record = self.lookup(&state, &id, &query)?.value.clone();
+            let record = self.lookup(&state, &id, &query)?.value().clone();
             state.records.remove(&key(&id.to_json()));
             return Ok(self.answer_of(query.select.as_ref(), record));
         }
         self.options.require_multi(&Method::Remove, params)?;
         let matching = self.matching(&state, &query).into_iter();
-        let removed: Vec<Value> = matching.map(|record| record.value.clone()).collect();
+        let removed: Vec<Value> = matching.map(|record| record.value().clone()).collect();
         for record in &removed {
             state.records.remove(&key(&self.id_of(record)));
         }
@@ -373,7 +383,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Memory<T> {
             return self.find(params).await.map(Json::from);
         }
         Ok(self.page(&query, params, |window, total, records| {
-            let texts = records.iter().map(|record| &**record.text().as_bytes());
+            let texts = records.iter().map(|record| &**record.as_bytes());
             window.answer_text(total, texts)
         }))
     }
@@ -384,28 +394,26 @@ impl<T: Serialize + DeserializeOwned + 'static> Memory<T> {
             return self.get(id, params).await.map(Json::from);
         }
         let state = self.state.read();
-        Ok(self.lookup(&state, &id, &query)?.text().clone())
+        Ok(self.lookup(&state, &id, &query)?.clone())
     }
 
-    async fn created_text(&self, data: Value, params: &Params) -> Result<Json> {
+    async fn created_text(&self, data: Json, params: &Params) -> Result<Json> {
         if data.is_array() || params.query.contains_key("$select") {
-            return self.create(data, params).await.map(Json::from);
+            let created = self.create(data.into_value(), params).await;
+            return created.map(Json::from);
         }
-        let record = self.read(data)?;
-        Ok(self.insert(&mut self.state.write(), record).text().clone())
+        if let Some(created) = self.insert_text(&data) {
+            return Ok(created);
+        }
+        let record = self.read(data.into_value())?;
+        Ok(self.insert(&mut self.state.write(), record).clone())
     }
 }
 
-impl Record {
-    fn text(&self) -> &Json {
-        self.text.get_or_init(|| Json::from(&self.value))
-    }
-}
-
-impl From<Value> for Record {
-    fn from(value: Value) -> Self {
-        let text = OnceLock::new();
-        Self { value, text }
+impl State {
+    fn draw_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
     }
 }
 
@@ -429,6 +437,23 @@ fn shaped<T: Serialize + DeserializeOwned>(data: Value) -> Result<Value> {
     Ok(serde_json::to_value(record)?)
 }
 
+/// Writes an id behind the members of a plain object.
+fn with_id(text: &str, name: &str, id: u64) -> Json {
+    let members = text.strip_suffix('}').unwrap_or(text);
+    let mut record = Vec::with_capacity(text.len() + name.len() + ROOM);
+    record.extend_from_slice(members.as_bytes());
+    record.extend_from_slice(if members == "{" { b"" } else { b"," });
+    json::write_string(&mut record, name);
+    record.extend_from_slice(format!(":{id}}}").as_bytes());
+    Json::from_valid_text(record.into())
+}
+
+/// Returns the key of an id that is plain text; `None` for one that counts as missing.
+fn given_key(id: &str) -> Option<String> {
+    let is_missing = matches!(id, "0" | "null" | "false" | r#""""#);
+    (!is_missing).then(|| plain::string(id).unwrap_or(id).to_owned())
+}
+
 /// Ids that JavaScript takes for missing get the next number.
 fn is_given(id: &Value) -> bool {
     match id {
@@ -449,6 +474,9 @@ fn key(id: &Value) -> String {
         id => id.to_string(),
     }
 }
+
+/// Quotes, a colon, a comma, and the digits of most ids.
+const ROOM: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,21 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::connections::Connection;
 use crate::error::{Error, Result};
-use crate::service::{Call, Id, Method, Params, Route};
+use crate::event::Json;
+use crate::hooks::HookContext;
+use crate::json::elements::Elements;
+use crate::service::{Id, Method, Params, Route};
 use crate::trace::TraceContext;
 
-type Arguments = std::vec::IntoIter<Value>;
+/// What the arguments say besides path and method.
+pub(super) struct Inputs {
+    id: Option<Id>,
+    /// `None` for a method that takes none.
+    data: Option<Json>,
+    pub(super) query: Map<String, Value>,
+}
 
-/// Makes a call of a client that stays; the arguments begin with the path.
+/// Begins a call of a client that stays; the arguments begin with the path.
 ///
 /// # Errors
 /// What is wrong with the path, the method or the arguments.
@@ -18,21 +27,24 @@ pub(super) fn call(
     app: &App,
     connection: &Connection,
     method: &str,
-    mut arguments: Arguments,
-) -> Result<(Route, Call)> {
-    let Some(Value::String(path)) = arguments.next() else {
-        return Err(Error::not_found("Invalid service path"));
-    };
+    mut arguments: Elements<'_>,
+) -> Result<Box<HookContext>> {
+    let path = arguments.next_string();
+    let path = path.ok_or_else(|| Error::not_found("Invalid service path"))?;
     let route = route(app, &path)?;
     if !route.entry.offers(method) {
         return Err(Error::method_not_allowed(format!(
             "Method '{method}' not allowed on service '{path}'"
         )));
     }
-    let mut call = Call::new(path, Method::from(method));
-    let query = fill(&mut call, arguments)?;
-    call.params = params(connection, query);
-    Ok((route, call))
+    let method = Method::from(method);
+    let takes_text = route.entry.takes_text(&method);
+    let inputs = inputs(&method, arguments, takes_text)?;
+    let mut context = app.asked(route, method);
+    context.id = inputs.id;
+    inputs.data.map(|data| context.set_data(data));
+    complete(&mut context.params, connection, inputs.query);
+    Ok(context)
 }
 
 fn route(app: &App, path: &str) -> Result<Route> {
@@ -40,9 +52,13 @@ fn route(app: &App, path: &str) -> Result<Route> {
     route.ok_or_else(|| Error::not_found(format!("Service '{path}' not found")))
 }
 
-/// Takes id and data into the call and returns the query.
-pub(super) fn fill(call: &mut Call, mut arguments: Arguments) -> Result<Map<String, Value>> {
-    let (has_id, has_data) = match call.method {
+/// Reads what a method takes.
+pub(super) fn inputs(
+    method: &Method,
+    mut arguments: Elements<'_>,
+    takes_text: bool,
+) -> Result<Inputs> {
+    let (has_id, has_data) = match method {
         Method::Find => (false, false),
         Method::Get | Method::Remove => (true, false),
         Method::Create | Method::Custom(_) => (false, true),
@@ -50,25 +66,24 @@ pub(super) fn fill(call: &mut Call, mut arguments: Arguments) -> Result<Map<Stri
     };
     if arguments.len() > usize::from(has_id) + usize::from(has_data) + 1 {
         return Err(Error::bad_request(format!(
-            "Too many arguments for '{}' method",
-            call.method
+            "Too many arguments for '{method}' method"
         )));
     }
     // `null` means all records; nobody is to mean those by leaving the id out.
     if has_id && arguments.len() == 0 {
-        let message = format!("id for '{}' can not be undefined", call.method);
+        let message = format!("id for '{method}' can not be undefined");
         return Err(Error::bad_request(message));
     }
-    let mut next = |is_taken: bool| {
-        is_taken
-            .then(|| arguments.next())
-            .flatten()
-            .unwrap_or(Value::Null)
-    };
-    let (id, data, argument) = (next(has_id), next(has_data), next(true));
-    call.id = Id::from_json(id)?;
-    call.data = data;
-    query(argument)
+    let id = has_id.then(|| arguments.next()).flatten();
+    let data = has_data.then(|| match takes_text {
+        true => arguments.next_json().unwrap_or_default(),
+        false => arguments.next().unwrap_or_default().into(),
+    });
+    Ok(Inputs {
+        id: Id::from_json(id.unwrap_or_default())?,
+        data,
+        query: query(arguments.next().unwrap_or_default())?,
+    })
 }
 
 /// Copies an argument as `Object.assign({}, argument)` does. What is no object is bounded as parameters over REST are, since
@@ -101,17 +116,14 @@ fn numbered(values: impl Iterator<Item = Value>) -> Result<Map<String, Value>> {
     Ok(numbered)
 }
 
-fn params(connection: &Connection, query: Map<String, Value>) -> Params {
-    Params {
-        query,
-        provider: Some(connection.provider()),
-        headers: connection.shared_headers(),
-        trace: TraceContext::of(connection.headers()),
-        properties: connection.properties(),
-        connection: Some(connection.clone()),
-        extensions: connection.extensions().clone(),
-        ..Params::default()
-    }
+fn complete(params: &mut Params, connection: &Connection, query: Map<String, Value>) {
+    params.query = query;
+    params.provider = Some(connection.provider());
+    params.headers = connection.shared_headers();
+    params.trace = TraceContext::of(connection.headers());
+    params.properties = connection.properties();
+    params.connection = Some(connection.clone());
+    params.extensions = connection.extensions().clone();
 }
 
 const MAX_NUMBERED: usize = 1_000;

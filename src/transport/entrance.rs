@@ -111,6 +111,11 @@ impl Entrance {
         slot.expect("nobody closes the semaphore")
     }
 
+    /// Tells whether the app's own code adds to the params of calls.
+    pub(super) fn has_own_code(&self) -> bool {
+        !self.on_request.is_empty()
+    }
+
     /// Lets the app's own code add to the params of a call.
     pub(super) fn complete(&self, parts: &Parts, params: &mut Params) {
         for on_request in &self.on_request {

@@ -33,7 +33,7 @@ pub(super) async fn answer(app: &App, route: Route, request: Request<Body>) -> R
 pub(super) async fn not_found(app: &App, request: Request<Body>) -> Response {
     let compat = app.config().feathers_compat;
     let (parts, body) = request.into_parts();
-    if compat && let Err(error) = body::read(&parts.headers, body, app.config()).await {
+    if compat && let Err(error) = body::read(&parts.headers, body, app.config(), true).await {
         return response::error(&error, compat);
     }
     unknown_url(app, &parts.uri)
@@ -54,16 +54,20 @@ pub(super) fn unknown_url(app: &App, uri: &Uri) -> Response {
 /// Express reads the body before it looks at the verb, so a bad body is the first thing that can be wrong.
 async fn call(app: &App, mut route: Route, request: Request<Body>) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let data = body::read(&parts.headers, body, app.config()).await?;
     let id = route.take_id();
     let named = request::named_method(&parts.headers);
-    let method = request::method(&parts.method, id.is_some(), named.as_deref())?;
+    let method = request::method(&parts.method, id.is_some(), named.as_deref());
+    let takes_text = |method| route.entry.takes_text(method);
+    let takes_text = method.as_ref().is_ok_and(takes_text);
+    let data = body::read(&parts.headers, body, app.config(), takes_text).await?;
+    let method = method?;
     let is_standard_by_name = named.is_some_and(|name| request::is_standard(&name));
     if is_standard_by_name || !route.entry.offers(method.as_str()) {
         return Err(unsupported(method.as_str()));
     }
-    let mut call = Box::new(request::call(parts.uri.path(), method.clone(), id, data));
-    call.params = request::params(app, &route, &parts);
-    let reply = app.invoke(route, call).await?;
+    let mut context = app.asked(route, method.clone());
+    request::fill(&mut context, id, data);
+    request::complete(app, &mut context.params, parts);
+    let reply = app.invoke(context).await?;
     Ok(response::reply(&method, reply))
 }

@@ -7,6 +7,7 @@ use wingbeat::hooks::{All, RegisterHooks};
 use wingbeat::service::{Registration, TextCall};
 use wingbeat::{App, AppBuilder, Method, Params, Service};
 
+use crate::support::http::Request;
 use crate::support::plain::PlainClient;
 use crate::support::socket::SocketClient;
 use crate::support::{Node, cluster};
@@ -115,6 +116,72 @@ async fn events_have_the_text_on_every_node() {
     for client in [&mut here, &mut there] {
         assert_eq!(client.event().await.1, json!({ "last": true }));
     }
+}
+
+/// Gives back the data as it was given.
+struct Mirror;
+
+impl Service for Mirror {
+    const METHODS: &'static [&'static str] = &["create", "patch", "mirror"];
+    const TEXT_METHODS: &'static [&'static str] = &["create", "patch", "mirror"];
+
+    async fn answer_text(&self, call: TextCall, params: &Params) -> Result<Json> {
+        let data = String::from_utf8_lossy(call.data.as_bytes()).into_owned();
+        Json::of(&json!({ "id": call.id, "data": data, "query": params.query }))
+    }
+}
+
+#[tokio::test]
+async fn data_comes_to_the_service_as_it_would_be_written() {
+    let node = Node::start(App::builder().service("mirror", Mirror)).await;
+    let post = |text: &str| Request::new("POST", "/mirror").typed("application/json", text);
+    let seen = |data: &str| json!({ "id": null, "data": data, "query": {} });
+    for (sent, written) in [
+        (r#"{"a":[1,"é"],"b":{}}"#, r#"{"a":[1,"é"],"b":{}}"#),
+        (r#" { "a" : 1.0, "a": 1e2 } "#, r#"{"a":100.0}"#),
+        (r#"[{"a":"\u00e9"}]"#, r#"[{"a":"é"}]"#),
+        ("", "{}"),
+    ] {
+        let answer = node.send(post(sent)).await;
+        assert_eq!(answer.json(), seen(written), "{sent}");
+    }
+    assert_eq!(node.send(post("{,")).await.pair().0, 400);
+
+    let mut socket = SocketClient::connect(node.addr).await;
+    let mut plain = PlainClient::connect(node.addr).await;
+    for (arguments, expected) in [
+        (json!([{ "a": 1 }]), seen(r#"{"a":1}"#)),
+        (json!(["x\n"]), seen(r#""x\n""#)),
+        (json!([]), seen("null")),
+        (
+            json!([[1], { "q": 2 }]),
+            json!({ "id": null, "data": "[1]", "query": { "q": 2 } }),
+        ),
+    ] {
+        for method in ["create", "mirror"] {
+            let answer = socket.call(method, "mirror", arguments.clone()).await;
+            assert_eq!(answer, Ok(expected.clone()));
+            let answer = plain.call(method, "mirror", arguments.clone()).await;
+            assert_eq!(answer, Ok(expected.clone()));
+        }
+    }
+    let patched = socket.call("patch", "mirror", json!([7, { "a": 1 }])).await;
+    assert_eq!(patched.unwrap()["id"], 7);
+}
+
+#[tokio::test]
+async fn a_hook_sees_the_data_and_may_change_it() {
+    let service = Registration::new(Mirror).before(Method::Create, |context| {
+        if let Some(data) = &mut context.data {
+            data["by"] = json!("hook");
+        }
+        Box::pin(async { Ok(()) })
+    });
+    let node = Node::start(App::builder().service("mirror", service)).await;
+    let answer = node.post("/mirror", &json!({ "a": 1 })).await;
+    assert_eq!(answer.json()["data"], r#"{"a":1,"by":"hook"}"#);
+    let patch = Request::new("PATCH", "/mirror/1").json(&json!(["b", 1]));
+    assert_eq!(node.send(patch).await.json()["data"], r#"["b",1]"#);
 }
 
 #[tokio::test]

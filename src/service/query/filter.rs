@@ -46,6 +46,13 @@ pub enum Test {
     },
 }
 
+impl Filter {
+    /// Tells whether every record fulfils it, whatever is in that.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::All(filters) if filters.is_empty())
+    }
+}
+
 /// How a value stands to the one in the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {

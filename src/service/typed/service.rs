@@ -306,7 +306,7 @@ impl CustomCall {
         M: MethodType<S>,
         F: Future<Output = Result<M::Result>>,
     {
-        Written::of(&answer(read(self.data)?).await?)
+        Written::of(&answer(read(self.data.into())?).await?)
     }
 
     /// Refuses a method that the service does not know.
@@ -336,15 +336,15 @@ impl<S: TypedService> Service for Typed<S> {
     }
 
     async fn create(&self, data: Value, params: &Params) -> Result<Value> {
-        self.created(data, params).await
+        self.created(data.into(), params).await
     }
 
     async fn update(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
-        self.updated(id, data, params).await
+        self.updated(id, data.into(), params).await
     }
 
     async fn patch(&self, id: Option<Id>, data: Value, params: &Params) -> Result<Value> {
-        self.patched(id, data, params).await
+        self.patched(id, data.into(), params).await
     }
 
     async fn remove(&self, id: Option<Id>, params: &Params) -> Result<Value> {
@@ -370,9 +370,15 @@ impl<S: TypedService> Service for Typed<S> {
     }
 }
 
-/// Reads what a caller sent.
-fn read<T: DeserializeOwned>(data: Value) -> Result<T> {
-    shape::read(data).map_err(Misfit::into_bad_request)
+/// Reads what a caller sent: straight from the text, if that is what there is. What is wrong with it is said of the value.
+fn read<T: DeserializeOwned>(data: Json) -> Result<T> {
+    let from_text = data
+        .unparsed()
+        .and_then(|text| serde_json::from_slice(text).ok());
+    from_text.map_or_else(
+        || shape::read(data.into_value()).map_err(Misfit::into_bad_request),
+        Ok,
+    )
 }
 
 /// What a result is written as.
@@ -401,7 +407,7 @@ impl<S: TypedService> Typed<S> {
         W::of(&self.0.get(id, params).await?)
     }
 
-    async fn created<W: Written>(&self, data: Value, params: &Params) -> Result<W> {
+    async fn created<W: Written>(&self, data: Json, params: &Params) -> Result<W> {
         if data.is_array() {
             W::of(&self.0.create_many(read(data)?, params).await?)
         } else {
@@ -409,12 +415,12 @@ impl<S: TypedService> Typed<S> {
         }
     }
 
-    async fn updated<W: Written>(&self, id: Option<Id>, data: Value, params: &Params) -> Result<W> {
+    async fn updated<W: Written>(&self, id: Option<Id>, data: Json, params: &Params) -> Result<W> {
         let id = id.filter(|_| !data.is_array()).ok_or_else(replaces_many)?;
         W::of(&self.0.update(id, read(data)?, params).await?)
     }
 
-    async fn patched<W: Written>(&self, id: Option<Id>, data: Value, params: &Params) -> Result<W> {
+    async fn patched<W: Written>(&self, id: Option<Id>, data: Json, params: &Params) -> Result<W> {
         match id {
             Some(id) => W::of(&self.0.patch(id, read(data)?, params).await?),
             None => W::of(&self.0.patch_many(read(data)?, params).await?),

@@ -162,7 +162,8 @@ async fn text_call(store: &Memory, method: &str, inputs: &[Value]) -> Result<Jso
                 .got_text(Id::from_json(inputs[0].clone())?.unwrap(), &params(1))
                 .await
         }
-        "create" => store.created_text(inputs[0].clone(), &params(1)).await,
+        // As a client sends it.
+        "create" => store.created_text((&inputs[0]).into(), &params(1)).await,
         _ => call(store, method, inputs).await.map(Json::from),
     }
 }
@@ -296,4 +297,56 @@ fn any_value() -> impl Strategy<Value = Value> {
                 .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
+}
+
+/// What is kept as it came, and what is read, is the same to all who ask for it.
+#[tokio::test]
+async fn a_record_that_came_as_text_is_found_as_one_that_came_as_a_value() {
+    let texts = [
+        r#"{"text":"a","likes":1}"#,
+        r#"{"text":"b","id":"x","likes":2}"#,
+        r#"{}"#,
+        r#"{"id":7}"#,
+        r#"{"id":"07","likes":3}"#,
+        r#"{"id":null,"likes":4}"#,
+        r#"{"id":0,"likes":5}"#,
+        r#"{"id":"","likes":6}"#,
+        r#"{"id":1.5,"likes":7}"#,
+        r#"{"likes":8, "id":7}"#,
+        r#"{"id":false,"id":9}"#,
+        r#"{"text":"\u00e9\n"}"#,
+        r#"{"id":true,"in":{"id":3}}"#,
+    ];
+    let params = Params::default();
+    let (of_texts, of_values) = (Memory::new(), Memory::new());
+    for text in texts {
+        let data = Json::from_valid_text(text.into());
+        let value = data.value().clone();
+        let data = Json::from_valid_text(text.into());
+        let created = of_values.create(value, &params).await;
+        assert_same(&of_texts.created_text(data, &params).await, &created);
+    }
+    for query in [
+        json!({}),
+        json!({ "likes": { "$gt": 1 }, "$sort": { "likes": -1 } }),
+    ] {
+        let params = with_query(&query);
+        let found = of_values.find(&params).await;
+        assert_same(&of_texts.found_text(&params).await, &found);
+        assert_same(&of_texts.find(&params).await.map(Json::from), &found);
+    }
+}
+
+#[tokio::test]
+async fn a_text_is_read_through_the_type_and_no_list_is_a_record() {
+    let (params, of) = (Params::default(), |text: &'static str| {
+        Json::from_valid_text(text.into())
+    });
+    let store = Memory::<Vec<u8>>::typed();
+    let created = store.created_text(of("{}"), &params).await;
+    assert_eq!(created.unwrap_err().code(), 400);
+    let store = Memory::new();
+    for text in ["[]", "7"] {
+        assert!(store.created_text(of(text), &params).await.is_err());
+    }
 }

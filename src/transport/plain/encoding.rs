@@ -9,6 +9,7 @@ use crate::connections::{CloseReason, WireFormat};
 use crate::error::{Error, Result};
 use crate::event::{Event, Json};
 use crate::json;
+use crate::json::elements::Elements;
 use crate::service::Outcome;
 use crate::transport::websocket::{Closing, TextFrame};
 
@@ -63,15 +64,21 @@ impl Encoding {
         }
     }
 
-    /// Reads a message.
-    pub(super) fn read(self, message: &Message) -> Result<Value, Closing> {
+    /// Reads a message, which is an array.
+    pub(super) fn read(self, message: &Message) -> Result<Elements<'_>, Closing> {
         let value = match (self, message) {
-            (Self::Json, Message::Text(text)) => json::parse(text),
+            (Self::Json, Message::Text(text)) => match Elements::plain(text) {
+                Some(elements) => return Ok(elements),
+                None => json::parse(text),
+            },
             #[cfg(feature = "msgpack")]
             (Self::MessagePack, Message::Binary(bytes)) => super::message_pack::read(bytes),
             _ => return Err(Closing::with_code(CloseReason::Protocol, WRONG_KIND)),
         };
-        value.ok_or_else(|| CloseReason::Protocol.into())
+        match value {
+            Some(Value::Array(elements)) => Ok(elements.into()),
+            _ => Err(CloseReason::Protocol.into()),
+        }
     }
 
     /// Writes `[id, null, result]` as a finished frame.

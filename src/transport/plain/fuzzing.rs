@@ -5,7 +5,7 @@ use tungstenite::Message;
 
 use super::encoding::Encoding;
 use super::session::Request;
-use crate::service::{Call, Method};
+use crate::service::Method;
 use crate::transport::arguments;
 use crate::transport::fuzzing::{depth, holds};
 use crate::transport::websocket::{Payload, payloads};
@@ -24,42 +24,43 @@ pub fn plain(bytes: &[u8]) {
 }
 
 fn message(encoding: Encoding, message: &Message) {
-    let Ok(value) = encoding.read(message) else {
+    let Ok(elements) = encoding.read(message) else {
         return;
     };
+    let value: Value = elements.clone().collect();
     assert!(depth(&value) <= DEPTH);
     assert!(value.to_string().len() <= GROWTH * (message.len() + 1));
-    if let Some(request) = Request::of(value) {
+    if let Some(request) = Request::of(elements) {
         returns(encoding, &request);
         fills(request);
     }
 }
 
-fn returns(encoding: Encoding, request: &Request) {
-    let arguments = request.arguments.as_slice();
+fn returns(encoding: Encoding, request: &Request<'_>) {
+    let arguments: Value = request.arguments.clone().collect();
     let answer = json!([request.id, null, arguments]);
     let frame = encoding.write(&answer);
     let read = payloads(&frame).next().map(|payload| match payload {
         Payload::Text(text) => Message::text(str::from_utf8(text).expect("JSON is UTF-8")),
         Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
     });
-    let read = encoding.read(&read.expect("an answer is one frame"));
+    let read = read.expect("an answer is one frame");
     // With the answer around them the arguments may be too deep; and the last digit of a fraction may be another one.
-    let Ok(read) = read else {
+    let Ok(read) = encoding.read(&read) else {
         return assert_eq!(depth(&answer), DEPTH);
     };
+    let read: Value = read.collect();
     let has_fraction = !holds(&answer, &|value| !value.is_f64());
     assert!(has_fraction || read == answer);
 }
 
-fn fills(request: Request) {
+fn fills(request: Request<'_>) {
     let mut arguments = request.arguments;
-    let Some(Value::String(path)) = arguments.next() else {
+    if arguments.next_string().is_none() {
         return;
-    };
-    let mut call = Call::new(path, Method::from(request.method.as_str()));
-    match arguments::fill(&mut call, arguments) {
-        Ok(query) => assert!(!query.contains_key("__proto__")),
+    }
+    match arguments::inputs(&Method::from(&*request.method), arguments, true) {
+        Ok(inputs) => assert!(!inputs.query.contains_key("__proto__")),
         Err(error) => assert_eq!(error.code(), 400),
     }
 }

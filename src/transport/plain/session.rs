@@ -1,6 +1,6 @@
 //! One client of a plain websocket.
 
-use std::vec;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -10,7 +10,9 @@ use super::encoding::Encoding;
 use crate::app::App;
 use crate::connections::CloseReason;
 use crate::error::{Error, Result};
-use crate::service::{Answer, Call, Route};
+use crate::hooks::HookContext;
+use crate::json::elements::Elements;
+use crate::service::Answer;
 use crate::transport::caller::Caller;
 use crate::transport::websocket::{Closing, Heartbeat, Party};
 use crate::transport::{Handshake, arguments};
@@ -25,31 +27,23 @@ pub(super) struct Session {
 
 /// A message that is a call: `[id, method, path, …]`.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct Request<'a> {
     pub(super) id: CallId,
-    pub(super) method: String,
+    pub(super) method: Cow<'a, str>,
     /// They begin with the path.
-    pub(super) arguments: vec::IntoIter<Value>,
+    pub(super) arguments: Elements<'a>,
 }
 
 /// What a client calls its call; `None` when it wants no answer.
 pub(super) type CallId = Option<u64>;
 
-impl Request {
+impl<'a> Request<'a> {
     /// Takes a message apart; `None` for one that is no call.
-    pub(super) fn of(message: Value) -> Option<Self> {
-        let Value::Array(elements) = message else {
-            return None;
-        };
-        let mut arguments = elements.into_iter();
-        let id = arguments.next().and_then(call_id)?;
-        let Some(Value::String(method)) = arguments.next() else {
-            return None;
-        };
+    pub(super) fn of(mut message: Elements<'a>) -> Option<Self> {
         Some(Self {
-            id,
-            method,
-            arguments,
+            id: message.next().and_then(call_id)?,
+            method: message.next_string()?,
+            arguments: message,
         })
     }
 }
@@ -68,7 +62,7 @@ impl Session {
         }
     }
 
-    fn call(&mut self, message: Value) -> Result<(), CloseReason> {
+    fn call(&mut self, message: Elements<'_>) -> Result<(), CloseReason> {
         let malformed = CloseReason::Protocol;
         let request = Request::of(message).ok_or(malformed)?;
         let (app, id, encoding) = (self.caller.app(), request.id, self.encoding);
@@ -137,8 +131,8 @@ fn call_id(id: Value) -> Option<CallId> {
     }
 }
 
-async fn invoke(app: App, to: (CallId, Encoding), (route, call): (Route, Call)) -> Option<Bytes> {
-    let outcome = app.invoke(route, Box::new(call)).await;
+async fn invoke(app: App, to: (CallId, Encoding), context: Box<HookContext>) -> Option<Bytes> {
+    let outcome = app.invoke(context).await;
     answer(&app, to, outcome)
 }
 

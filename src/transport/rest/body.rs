@@ -13,21 +13,30 @@ use super::coding::Coding;
 use super::json;
 use crate::app::Config;
 use crate::error::{Error, ErrorName, Result};
+use crate::event::Json;
+use crate::json::plain;
 use crate::transport::query::{self, FormLimit};
 
-/// Reads a body into the data of a call. No body, and one of another type than JSON or a form, is `{}`.
+/// Reads a body into the data of a call, which stays text if it is taken as such. No body, and one of another type than JSON
+/// or a form, is `{}`.
 ///
 /// # Errors
 /// What the client did wrong: `BadRequest`, `PayloadTooLarge` or `Timeout`; in Feathers' own words and with its 500 if the
 /// settings ask for that.
-pub(super) async fn read(headers: &HeaderMap, body: Body, config: &Config) -> Result<Value> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    config: &Config,
+    takes_text: bool,
+) -> Result<Json> {
     let Some(format) = Format::of(headers).filter(|_| !body.is_end_stream()) else {
-        return Ok(Value::Object(Map::new()));
+        return Ok(Value::Object(Map::new()).into());
     };
     let read = async {
         check_charset(headers)?;
         let coding = Coding::of(headers)?;
-        format.parse(&coding.receive(headers, body, config.max_body).await?)
+        let text = coding.receive(headers, body, config.max_body).await?;
+        format.parse(text, takes_text)
     };
     let in_time = timeout(config.body_timeout, read).await;
     in_time
@@ -53,13 +62,21 @@ impl Format {
         }
     }
 
-    fn parse(self, text: &[u8]) -> Result<Value> {
-        match self {
-            _ if text.is_empty() => Ok(Value::Object(Map::new())),
-            Self::Json => json::parse(text),
-            Self::Form => form(&String::from_utf8_lossy(text)),
-        }
+    fn parse(self, text: Bytes, takes_text: bool) -> Result<Json> {
+        let value = match self {
+            _ if text.is_empty() => Value::Object(Map::new()),
+            Self::Json if takes_text && is_plain(&text) => return Ok(Json::from_valid_text(text)),
+            Self::Json => json::parse(&text)?,
+            Self::Form => form(&String::from_utf8_lossy(&text))?,
+        };
+        Ok(value.into())
     }
+}
+
+/// Tells whether a body is an object or an array that has to be neither parsed nor written anew.
+fn is_plain(text: &[u8]) -> bool {
+    let is_list = matches!(text, [b'{' | b'[', ..]);
+    is_list && std::str::from_utf8(text).is_ok_and(plain::is_plain)
 }
 
 fn form(text: &str) -> Result<Value> {
@@ -116,7 +133,8 @@ pub(in crate::transport) async fn receive(
         }
         received.extend_from_slice(&piece);
     }
-    Ok(received.into())
+    // It may be kept for long.
+    Ok(received.into_boxed_slice().into())
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -173,7 +191,8 @@ mod tests {
     async fn data(content_type: &'static str, text: &'static str) -> Result<Value> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-        read(&headers, Body::from(text), &Config::default()).await
+        let data = read(&headers, Body::from(text), &Config::default(), true).await;
+        data.map(Json::into_value)
     }
 
     #[tokio::test]

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::request::Parts;
-use serde_json::Value;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::service::{Call, Id, Method, Params, Route};
+use crate::event::Json;
+use crate::hooks::HookContext;
+use crate::service::{Id, Method, Params};
 use crate::trace::TraceContext;
 use crate::transport::query;
 
@@ -42,41 +43,41 @@ pub(super) fn method(verb: &http::Method, has_id: bool, named: Option<&str>) -> 
     })
 }
 
-/// Makes the call, each method with what it takes: `create` and custom methods ignore an id, `find`, `get` and `remove` a
-/// body.
-pub(super) fn call(path: &str, method: Method, id: Option<Id>, data: Value) -> Call {
-    let (takes_id, takes_data) = match method {
+/// Gives a call what its method takes: `create` and custom methods ignore an id, `find`, `get` and `remove` a body.
+pub(super) fn fill(context: &mut HookContext, id: Option<Id>, data: Json) {
+    let (takes_id, takes_data) = match context.method() {
         Method::Get | Method::Remove => (true, false),
         Method::Update | Method::Patch => (true, true),
         Method::Find => (false, false),
         Method::Create | Method::Custom(_) => (false, true),
     };
-    let mut call = Call::new(path, method);
-    call.id = id.filter(|_| takes_id);
+    context.id = id.filter(|_| takes_id);
     if takes_data {
-        call.data = data;
+        context.set_data(data);
     }
-    call
 }
 
-/// Collects the params of a call; the app's own code has the last word.
-pub(super) fn params(app: &App, route: &Route, parts: &Parts) -> Params {
-    let mut params = Params {
-        query: query::parse(parts.uri.query().unwrap_or_default()),
-        route: route.params.clone(),
-        provider: Some("rest"),
-        headers: parts.headers.clone().into(),
-        trace: TraceContext::of(&parts.headers),
-        extensions: parts.extensions.clone(),
-        ..Params::default()
-    };
-    app.entrance().complete(parts, &mut params);
-    params
+/// Completes the params of a call; the app's own code has the last word.
+pub(super) fn complete(app: &App, params: &mut Params, parts: Parts) {
+    params.query = query::parse(parts.uri.query().unwrap_or_default());
+    params.provider = Some("rest");
+    params.trace = TraceContext::of(&parts.headers);
+    if app.entrance().has_own_code() {
+        params.headers = parts.headers.clone().into();
+        params.extensions = parts.extensions.clone();
+        app.entrance().complete(&parts, params);
+    } else {
+        params.headers = parts.headers.into();
+        params.extensions = parts.extensions;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::stores::Memory;
 
     fn name_of(verb: &str, has_id: bool, named: Option<&str>) -> String {
         let verb = http::Method::from_bytes(verb.as_bytes()).unwrap();
@@ -107,12 +108,16 @@ mod tests {
         assert_eq!(name_of("GET", false, Some("ping")), "find");
     }
 
-    #[test]
-    fn what_a_method_does_not_take_is_left_out() {
-        let made = |method| call("x", method, Some("7".into()), Value::Bool(true));
-        let create = made(Method::Create);
-        assert_eq!((create.id, create.data), (None, Value::Bool(true)));
-        let remove = made(Method::Remove);
-        assert_eq!((remove.id, remove.data), (Some("7".into()), Value::Null));
+    #[tokio::test]
+    async fn what_a_method_does_not_take_is_left_out() {
+        let app = App::builder().service("x", Memory::new()).build().unwrap();
+        let made = |method| {
+            let mut context = app.asked(app.routes().lookup("x").unwrap(), method);
+            fill(&mut context, Some("7".into()), Value::Bool(true).into());
+            let data = context.given_text(false);
+            (context.id, data.into_value())
+        };
+        assert_eq!(made(Method::Create), (None, Value::Bool(true)));
+        assert_eq!(made(Method::Remove), (Some("7".into()), Value::Null));
     }
 }

@@ -11,7 +11,8 @@ use crate::json::binary::to_json;
 /// A packet that waits for its attachments.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    body: Body,
+    /// The ack id and the arguments of an event; `None` for a packet that is none.
+    event: Option<(Option<u64>, Vec<Value>)>,
     n_wanted: usize,
     parts: Vec<Option<Bytes>>,
     /// Bytes that the attachments may still have.
@@ -20,9 +21,13 @@ pub(crate) struct Assembly {
 
 impl Assembly {
     /// Begins to collect; all attachments together have at most `room` bytes.
-    pub(crate) fn new(body: Body, n_wanted: usize, room: usize) -> Self {
+    pub(crate) fn new(body: Body<'_>, n_wanted: usize, room: usize) -> Self {
+        let event = match body {
+            Body::Event { ack, arguments } => Some((ack, arguments.collect())),
+            Body::Connect | Body::Disconnect | Body::Ack => None,
+        };
         Self {
-            body,
+            event,
             n_wanted,
             parts: Vec::with_capacity(n_wanted),
             room,
@@ -40,13 +45,15 @@ impl Assembly {
     }
 
     /// Returns the packet with its attachments in place.
-    pub(crate) fn finish(mut self) -> Result<Body, CloseReason> {
-        if let Body::Event { arguments, .. } = &mut self.body {
-            for argument in arguments {
-                fill(argument, &mut self.parts).ok_or(CloseReason::Protocol)?;
-            }
+    pub(crate) fn finish(mut self) -> Result<Body<'static>, CloseReason> {
+        let Some((ack, mut arguments)) = self.event else {
+            return Ok(Body::Ack);
+        };
+        for argument in &mut arguments {
+            fill(argument, &mut self.parts).ok_or(CloseReason::Protocol)?;
         }
-        Ok(self.body)
+        let arguments = arguments.into();
+        Ok(Body::Event { ack, arguments })
     }
 }
 
@@ -76,14 +83,14 @@ mod tests {
 
     use super::*;
 
-    fn assemble(arguments: Value, parts: &[&'static [u8]]) -> Result<Body, CloseReason> {
+    fn assemble(arguments: Value, parts: &[&'static [u8]]) -> Result<Body<'static>, CloseReason> {
         let Value::Array(arguments) = arguments else {
             panic!("arguments are an array");
         };
         let mut assembly = Assembly::new(
             Body::Event {
                 ack: None,
-                arguments,
+                arguments: arguments.into(),
             },
             parts.len(),
             10,
@@ -111,7 +118,7 @@ mod tests {
             body,
             Body::Event {
                 ack: None,
-                arguments: expected.as_array().unwrap().clone()
+                arguments: expected.as_array().unwrap().clone().into()
             }
         );
     }

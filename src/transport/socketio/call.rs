@@ -1,11 +1,10 @@
 //! What the arguments of an event come to, by the rules of Feathers (feathers.md §2.2).
 
-use serde_json::Value;
-
 use crate::app::App;
 use crate::connections::Connection;
 use crate::error::Error;
-use crate::service::{Call, Route};
+use crate::hooks::HookContext;
+use crate::json::elements::Elements;
 use crate::transport::arguments;
 
 /// What the arguments of an event come to.
@@ -16,21 +15,18 @@ pub(super) enum Request {
     /// A call that can not be made.
     Refused(Error),
     /// A call.
-    Call(Route, Box<Call>),
+    Call(Box<HookContext>),
 }
 
 /// Applies the rules in their order; the arguments begin with the event's name.
-pub(super) fn request(app: &App, connection: &Connection, arguments: Vec<Value>) -> Request {
-    let mut arguments = arguments.into_iter();
-    let Some(Value::String(method)) = arguments.next() else {
+pub(super) fn request(app: &App, connection: &Connection, mut arguments: Elements<'_>) -> Request {
+    let Some(method) = arguments.next_string() else {
         return Request::Ignored;
     };
     let is_known = app.routes().entries().any(|entry| entry.offers(&method));
     if !is_known || arguments.len() == 0 {
         return Request::Ignored;
     }
-    match arguments::call(app, connection, &method, arguments) {
-        Ok((route, call)) => Request::Call(route, Box::new(call)),
-        Err(error) => Request::Refused(error),
-    }
+    let call = arguments::call(app, connection, &method, arguments);
+    call.map_or_else(Request::Refused, Request::Call)
 }

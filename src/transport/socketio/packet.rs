@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::json;
+use crate::json::elements::Elements;
 
 /// One packet from a client.
 #[derive(Debug, PartialEq)]
@@ -11,12 +12,12 @@ pub(crate) struct Packet<'a> {
     pub(crate) namespace: &'a str,
     /// How many binary attachments follow.
     pub(crate) n_attachments: usize,
-    pub(crate) body: Body,
+    pub(crate) body: Body<'a>,
 }
 
 /// What a packet says.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Body {
+pub(crate) enum Body<'a> {
     /// Connects the namespace. What a client adds is for middleware, which Feathers has none of.
     Connect,
     /// Leaves the namespace.
@@ -24,7 +25,7 @@ pub(crate) enum Body {
     /// An event with its name first; empty when nothing came with it.
     Event {
         ack: Option<u64>,
-        arguments: Vec<Value>,
+        arguments: Elements<'a>,
     },
     /// Answers an event of ours, none of which asks for an answer.
     Ack,
@@ -41,33 +42,54 @@ impl<'a> Packet<'a> {
         };
         let (namespace, rest) = namespace(rest);
         let (ack, rest) = ack(rest)?;
-        let payload = match rest {
-            "" => None,
-            text => Some(json::parse(text)?),
+        let plain = (kind == '2').then(|| Elements::plain(rest)).flatten();
+        let body = match plain {
+            Some(arguments) => Body::event(ack, arguments)?,
+            None => Body::new(kind, ack, payload(rest)?)?,
         };
         Some(Self {
             namespace,
             n_attachments,
-            body: Body::new(kind, ack, payload)?,
+            body,
         })
     }
 }
 
-impl Body {
+impl<'a> Body<'a> {
+    /// Makes an event of what is not parsed.
+    fn event(ack: Option<u64>, arguments: Elements<'a>) -> Option<Self> {
+        let mut name = arguments.clone();
+        let is_name = match name.next_string() {
+            Some(name) => !RESERVED.contains(&&*name),
+            None => arguments.clone().next()?.is_number(),
+        };
+        is_name.then_some(Self::Event { ack, arguments })
+    }
+
     fn new(kind: char, ack: Option<u64>, payload: Option<Value>) -> Option<Self> {
         match (kind, payload) {
             ('0', None | Some(Value::Object(_))) => Some(Self::Connect),
             ('1', None) => Some(Self::Disconnect),
             ('2' | '5', None) => Some(Self::Event {
                 ack,
-                arguments: Vec::new(),
+                arguments: Vec::new().into(),
             }),
-            ('2' | '5', Some(Value::Array(arguments))) => {
-                is_event_name(arguments.first()?).then_some(Self::Event { ack, arguments })
-            }
+            ('2' | '5', Some(Value::Array(arguments))) => is_event_name(arguments.first()?)
+                .then_some(Self::Event {
+                    ack,
+                    arguments: arguments.into(),
+                }),
             ('3' | '6', None | Some(Value::Array(_))) => Some(Self::Ack),
             _ => None,
         }
+    }
+}
+
+/// Reads what follows all else; `None` within is none at all.
+fn payload(text: &str) -> Option<Option<Value>> {
+    match text {
+        "" => Some(None),
+        text => json::parse(text).map(Some),
     }
 }
 
@@ -128,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    fn root(body: Body) -> Option<Packet<'static>> {
+    fn root(body: Body<'static>) -> Option<Packet<'static>> {
         Some(Packet {
             namespace: ROOT,
             n_attachments: 0,
@@ -136,11 +158,14 @@ mod tests {
         })
     }
 
-    fn event(ack: Option<u64>, arguments: Value) -> Body {
+    fn event(ack: Option<u64>, arguments: Value) -> Body<'static> {
         let Value::Array(arguments) = arguments else {
             panic!("arguments are an array");
         };
-        Body::Event { ack, arguments }
+        Body::Event {
+            ack,
+            arguments: arguments.into(),
+        }
     }
 
     #[test]
@@ -265,6 +290,7 @@ mod tests {
             let id = ack.map(|ack| ack.to_string()).unwrap_or_default();
             let text = format!("2{id}{}", Value::from(arguments.clone()));
             let packet = Packet::parse(&text).map(|packet| packet.body);
+            let arguments = Elements::from(arguments);
             prop_assert_eq!(packet, (!is_reserved).then_some(Body::Event { ack, arguments }));
         }
     }

@@ -8,7 +8,7 @@ use super::format;
 use super::packet::{Body, Packet, ROOT};
 use crate::app::App;
 use crate::connections::CloseReason;
-use crate::service::{Call, Route};
+use crate::hooks::HookContext;
 use crate::transport::Handshake;
 use crate::transport::caller::Caller;
 use crate::transport::engineio::session_id;
@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// Takes a packet that is complete.
-    fn take(&mut self, body: Body) -> Result<(), CloseReason> {
+    fn take(&mut self, body: Body<'_>) -> Result<(), CloseReason> {
         let connection = self.caller.connection().ok_or(CloseReason::Protocol)?;
         match body {
             Body::Event { ack, arguments } => {
@@ -107,16 +107,16 @@ impl Session {
                 let frame = format::error(ack, &error, app.config().feathers_compat);
                 self.caller.send(frame);
             }
-            (Request::Call(route, call), ack) => {
-                let answer = invoke(app.clone(), ack, (route, call));
+            (Request::Call(context), ack) => {
+                let answer = invoke(app.clone(), ack, context);
                 self.caller.begin(answer);
             }
         }
     }
 }
 
-async fn invoke(app: App, ack: Option<u64>, (route, call): (Route, Box<Call>)) -> Option<Bytes> {
-    let outcome = app.invoke(route, call).await;
+async fn invoke(app: App, ack: Option<u64>, context: Box<HookContext>) -> Option<Bytes> {
+    let outcome = app.invoke(context).await;
     let ack = ack?;
     Some(match outcome {
         Ok(reply) => format::result(ack, reply),
