@@ -1,15 +1,15 @@
-//! From bytes to messages: masks, fragments, UTF-8 and limits are the library's.
+//! From bytes to messages: fragments, control frames, limits and all that is wrong are the library's.
 
 use std::io::{self, Read, Write};
 
 use tungstenite::Error;
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 
 /// Decodes what a client sends.
 ///
-/// The library's context exists only while a message is incomplete: an idle connection holds no read buffer, and one large
+/// The library's context exists only while a message is incomplete, or for what is no text in one piece: an idle connection holds no read buffer, and one large
 /// message does not leave a large buffer behind.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -52,8 +52,13 @@ impl Reader {
         input: &mut &[u8],
         replies: &mut Vec<u8>,
     ) -> Result<Option<Message>, Error> {
-        if input.is_empty() && self.context.is_none() {
-            return Ok(None);
+        if self.context.is_none() {
+            if input.is_empty() {
+                return Ok(None);
+            }
+            if let Some(text) = whole_text(input, self.max_message) {
+                return Ok(Some(text));
+            }
         }
         let (max_message, n_read) = (self.max_message, input.len());
         let context = self
@@ -139,6 +144,38 @@ impl Write for Feed<'_, '_> {
     }
 }
 
+/// Takes a text that begins the input and is all there in one frame, as nearly every message is: it needs no context, which
+/// is as much work as all else. `None` for anything else, also for what is wrong: the library has the say in that.
+fn whole_text(input: &mut &[u8], max_message: usize) -> Option<Message> {
+    let mut cursor = io::Cursor::new(*input);
+    let (header, length) = FrameHeader::parse(&mut cursor).ok()??;
+    let is_extended = header.rsv1 || header.rsv2 || header.rsv3;
+    let is_text = header.opcode == OpCode::Data(Data::Text);
+    let mask = header
+        .mask
+        .filter(|_| header.is_final && is_text && !is_extended)?;
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= max_message)?;
+    let rest = &input[usize::try_from(cursor.position()).ok()?..];
+    let (payload, rest) = rest.split_at_checked(length)?;
+    let text = String::from_utf8(unmasked(payload, mask)).ok()?;
+    *input = rest;
+    Some(Message::text(text))
+}
+
+fn unmasked(payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    let mut bytes = payload.to_vec();
+    let (words, rest) = bytes.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    rest.iter_mut()
+        .zip(mask)
+        .for_each(|(byte, key)| *byte ^= key);
+    bytes
+}
+
 /// Makes a context that takes so many bytes at once, within bounds: most messages are short, and have one of their own.
 fn context(max_message: usize, n_read: usize) -> Box<WebSocketContext> {
     let config = WebSocketConfig::default()
@@ -160,7 +197,7 @@ const LEAST_BUFFER: usize = 256;
 mod tests {
     use proptest::prelude::*;
     use tungstenite::error::{CapacityError, ProtocolError};
-    use tungstenite::protocol::frame::coding::{CloseCode, Control, Data};
+    use tungstenite::protocol::frame::coding::{CloseCode, Control};
     use tungstenite::protocol::frame::{CloseFrame, Frame};
 
     use super::*;
