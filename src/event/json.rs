@@ -35,6 +35,8 @@ struct Inner {
         allow(dead_code, reason = "BSON is the one codec that has more")
     )]
     typed: Option<Bytes>,
+    /// Whether the text is known to be [plain](json::plain).
+    is_plain: bool,
 }
 
 impl Json {
@@ -43,12 +45,19 @@ impl Json {
         Self::of_peer(text, None)
     }
 
+    /// Wraps text that is [plain](json::plain).
+    pub(crate) fn from_plain_text(text: Bytes) -> Self {
+        Self(Arc::new(Inner {
+            is_plain: true,
+            ..Inner::of_text(text)
+        }))
+    }
+
     /// Wraps the data of a peer's message.
     pub(crate) fn of_peer(text: Bytes, typed: Option<Bytes>) -> Self {
         Self(Arc::new(Inner {
-            text: OnceLock::from(text),
-            value: OnceLock::new(),
             typed,
+            ..Inner::of_text(text)
         }))
     }
 
@@ -99,6 +108,12 @@ impl Json {
     pub(crate) fn unparsed(&self) -> Option<&Bytes> {
         let text = self.0.text.get();
         text.filter(|_| self.0.value.get().is_none())
+    }
+
+    /// Returns the text if it is known to be [plain](json::plain).
+    pub(crate) fn plain(&self) -> Option<&str> {
+        let text = self.0.text.get().filter(|_| self.0.is_plain)?;
+        std::str::from_utf8(text).ok()
     }
 
     /// Tells whether the value is an array.
@@ -152,6 +167,15 @@ impl Json {
 }
 
 impl Inner {
+    fn of_text(text: Bytes) -> Self {
+        Self {
+            text: OnceLock::from(text),
+            value: OnceLock::new(),
+            typed: None,
+            is_plain: false,
+        }
+    }
+
     fn text(&self) -> &Bytes {
         self.text
             .get_or_init(|| self.value.get().map(text).unwrap_or_default())
@@ -182,6 +206,7 @@ impl From<Value> for Json {
             text: OnceLock::new(),
             value: OnceLock::from(value),
             typed: None,
+            is_plain: false,
         }))
     }
 }

@@ -40,7 +40,7 @@ impl<'a> Elements<'a> {
         match self {
             Self::Texts(texts) => {
                 let text = Bytes::copy_from_slice(texts.next()?.as_bytes());
-                Some(Json::from_valid_text(text))
+                Some(Json::from_plain_text(text))
             }
             Self::Values(values) => values.next().map(Json::from),
         }

@@ -5,6 +5,8 @@
 //!
 //! Invariant: what is plain is valid, and `serde_json` writes its value as the same text.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::{RESERVED, is_special};
@@ -18,7 +20,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
 pub(crate) fn elements(text: &str) -> Option<SmallVec<[&str; FEW]>> {
     let mut elements = SmallVec::new();
     whole(text, |scanner| {
-        scanner.array(0, |element| elements.push(element))
+        scanner.array(0, |element| elements.push(&text[element]))
     })?;
     Some(elements)
 }
@@ -28,37 +30,40 @@ pub(crate) fn string(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// Looks for a member of a plain object and returns the text of its value; `None` for a text that is no plain object.
-pub(crate) fn member<'a>(text: &'a str, wanted: &str) -> Option<Option<&'a str>> {
+/// Returns the text of a member's value, if the plain object has that member; `None` for a plain value that is no object.
+pub(crate) fn member<'a>(plain: &'a str, wanted: &str) -> Option<Option<&'a str>> {
     let mut found = None;
-    whole(text, |scanner| {
-        scanner.object(0, |name, value| {
-            if name == wanted {
-                found = Some(value);
-            }
-        })
-    })?;
-    Some(found)
+    let scanned = Scanner::new(plain).object(0, |name, value| {
+        found = (name == wanted.as_bytes()).then(|| &plain[value]);
+        // What is behind it is plain, too.
+        found.is_none().then_some(())
+    });
+    found.map_or_else(|| scanned.map(|()| None), |found| Some(Some(found)))
 }
 
 /// Scans a text to its end.
 fn whole<'a>(text: &'a str, scan: impl FnOnce(&mut Scanner<'a>) -> Option<()>) -> Option<()> {
-    let mut scanner = Scanner { text, at: 0 };
+    let mut scanner = Scanner::new(text);
     scan(&mut scanner)?;
     (scanner.at == text.len()).then_some(())
 }
 
 /// Goes through a text; each method takes what it is named after, or returns `None` for what is not plain.
 struct Scanner<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Scanner<'a> {
+    fn new(text: &'a str) -> Self {
+        let text = text.as_bytes();
+        Self { text, at: 0 }
+    }
+
     fn value(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => self.string().map(drop),
-            b'{' if depth < MAX_DEPTH => self.object(depth + 1, |_, _| {}),
+            b'{' if depth < MAX_DEPTH => self.object(depth + 1, |_, _| Some(())),
             b'[' if depth < MAX_DEPTH => self.array(depth + 1, |_| {}),
             b't' => self.word("true"),
             b'f' => self.word("false"),
@@ -68,22 +73,26 @@ impl<'a> Scanner<'a> {
     }
 
     /// An object in which no name stands twice.
-    fn object(&mut self, depth: usize, mut found: impl FnMut(&'a str, &'a str)) -> Option<()> {
-        let mut names = SmallVec::<[&str; MAX_NAMES]>::new();
+    fn object(
+        &mut self,
+        depth: usize,
+        mut found: impl FnMut(&[u8], Range<usize>) -> Option<()>,
+    ) -> Option<()> {
+        let mut names = SmallVec::<[&[u8]; MAX_NAMES]>::new();
         self.list(*b"{}", |scanner| {
             let name = scanner.string()?;
             scanner.word(":")?;
             let value = scanner.taken(|scanner| scanner.value(depth))?;
-            if names.len() == MAX_NAMES || names.contains(&name) || name == RESERVED {
+            let is_reserved = name == RESERVED.as_bytes();
+            if names.len() == MAX_NAMES || names.contains(&name) || is_reserved {
                 return None;
             }
             names.push(name);
-            found(name, value);
-            Some(())
+            found(name, value)
         })
     }
 
-    fn array(&mut self, depth: usize, mut found: impl FnMut(&'a str)) -> Option<()> {
+    fn array(&mut self, depth: usize, mut found: impl FnMut(Range<usize>)) -> Option<()> {
         self.list(*b"[]", |scanner| {
             found(scanner.taken(|scanner| scanner.value(depth))?);
             Some(())
@@ -108,7 +117,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string without escapes; returns what is between its quotes.
-    fn string(&mut self) -> Option<&'a str> {
+    fn string(&mut self) -> Option<&'a [u8]> {
         self.take(b'"')?;
         let start = self.at;
         self.at += unescaped(self.rest());
@@ -119,24 +128,24 @@ impl<'a> Scanner<'a> {
     /// An integer, or a decimal fraction that a double holds to the last digit and that needs no exponent.
     fn number(&mut self) -> Option<()> {
         let sign = self.take(b'-');
-        let whole = self.taken(|scanner| scanner.digits())?;
-        if whole.starts_with('0') && whole.len() > 1 || whole.len() > INTEGER_DIGITS {
+        let whole = self.digits()?;
+        if whole.starts_with(b"0") && whole.len() > 1 || whole.len() > INTEGER_DIGITS {
             return None;
         }
         if self.take(b'.').is_none() {
-            return (whole != "0" || sign.is_none()).then_some(());
+            return (whole != b"0" || sign.is_none()).then_some(());
         }
-        let fraction = self.taken(|scanner| scanner.digits())?;
+        let fraction = self.digits()?;
         let is_exact = whole.len() + fraction.len() <= FRACTION_DIGITS;
-        let is_shortest = !fraction.ends_with('0') && !fraction.starts_with("000");
+        let is_shortest = !fraction.ends_with(b"0") && !fraction.starts_with(b"000");
         (is_exact && is_shortest).then_some(())
     }
 
-    fn digits(&mut self) -> Option<()> {
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
-        let n = digits.count();
+    fn digits(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest();
+        let n = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += n;
-        (n > 0).then_some(())
+        (n > 0).then_some(&rest[..n])
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
@@ -151,19 +160,19 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// Returns the text that was scanned.
-    fn taken(&mut self, scan: impl FnOnce(&mut Self) -> Option<()>) -> Option<&'a str> {
+    /// Returns where the text is that was scanned.
+    fn taken(&mut self, scan: impl FnOnce(&mut Self) -> Option<()>) -> Option<Range<usize>> {
         let start = self.at;
         scan(self)?;
-        Some(&self.text[start..self.at])
+        Some(start..self.at)
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     fn rest(&self) -> &'a [u8] {
-        &self.text.as_bytes()[self.at..]
+        &self.text[self.at..]
     }
 }
 

@@ -175,8 +175,8 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
 
     /// Inserts a record as the text that it came as, with an id if it has none; `None` if it has to be read.
     fn insert_text(&self, data: &Json) -> Option<Json> {
-        let text = std::str::from_utf8(data.unparsed()?).ok()?;
-        let given = plain::member(text, &self.options.id).filter(|_| self.shape.is_none())?;
+        let text = data.plain().filter(|_| self.shape.is_none())?;
+        let given = plain::member(text, &self.options.id)?;
         let mut state = self.state.write();
         let (key, record) = match given {
             Some(id) => (given_key(id)?, data.clone()),

@@ -29,11 +29,12 @@ pub(super) async fn read(
     config: &Config,
     takes_text: bool,
 ) -> Result<Json> {
-    let Some(format) = Format::of(headers).filter(|_| !body.is_end_stream()) else {
+    let content_type = content_type(headers).unwrap_or_default();
+    let Some(format) = Format::of(content_type).filter(|_| !body.is_end_stream()) else {
         return Ok(Value::Object(Map::new()).into());
     };
     let read = async {
-        check_charset(headers)?;
+        check_charset(content_type)?;
         let coding = Coding::of(headers)?;
         let text = coding.receive(headers, body, config.max_body).await?;
         format.parse(text, takes_text)
@@ -51,8 +52,8 @@ enum Format {
 }
 
 impl Format {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let media_type = content_type(headers)?.split(';').next()?.trim();
+    fn of(content_type: &str) -> Option<Self> {
+        let media_type = content_type.split(';').next()?.trim();
         if media_type.eq_ignore_ascii_case("application/json") {
             Some(Self::Json)
         } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -65,7 +66,7 @@ impl Format {
     fn parse(self, text: Bytes, takes_text: bool) -> Result<Json> {
         let value = match self {
             _ if text.is_empty() => Value::Object(Map::new()),
-            Self::Json if takes_text && is_plain(&text) => return Ok(Json::from_valid_text(text)),
+            Self::Json if takes_text && is_plain(&text) => return Ok(Json::from_plain_text(text)),
             Self::Json => json::parse(&text)?,
             Self::Form => form(&String::from_utf8_lossy(&text))?,
         };
@@ -89,8 +90,8 @@ fn form(text: &str) -> Result<Value> {
 }
 
 /// Refuses bodies that are not UTF-8.
-fn check_charset(headers: &HeaderMap) -> Result<()> {
-    match charset(headers) {
+fn check_charset(content_type: &str) -> Result<()> {
+    match charset(content_type) {
         Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => {
             let charset = charset.to_uppercase();
             let message = format!("unsupported charset \"{charset}\"");
@@ -100,8 +101,8 @@ fn check_charset(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-fn charset(headers: &HeaderMap) -> Option<&str> {
-    let mut parameters = content_type(headers)?.split(';').skip(1);
+fn charset(content_type: &str) -> Option<&str> {
+    let mut parameters = content_type.split(';').skip(1);
     parameters.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let is_charset = name.trim().eq_ignore_ascii_case("charset");
@@ -119,8 +120,9 @@ pub(in crate::transport) async fn receive(
     body: Body,
     limit: usize,
 ) -> Result<Bytes> {
+    let announced = body.size_hint().lower();
     let mut pieces = body.into_data_stream();
-    if announced(headers).is_some_and(|length| length > limit as u64) {
+    if announced > limit as u64 {
         discard(headers, pieces).await;
         return Err(too_large());
     }
@@ -135,15 +137,6 @@ pub(in crate::transport) async fn receive(
     }
     // It may be kept for long.
     Ok(received.into_boxed_slice().into())
-}
-
-fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
 }
 
 /// Reads on for a little without keeping anything: closing a socket with unread bytes would take the answer along. A client
