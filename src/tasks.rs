@@ -48,8 +48,9 @@ impl Tasks {
     {
         // A close that comes in between waits for it as for a task.
         let token = self.token();
-        let mut guarded = Box::pin(self.guarded(name, future));
-        if let Poll::Ready(outcome) = poll!(guarded.as_mut()) {
+        // Boxed first: what is put around it moves a pointer.
+        let mut guarded = self.guarded(name, Box::pin(future));
+        if let Poll::Ready(outcome) = poll!(&mut guarded) {
             return outcome;
         }
         let task = self.tracker.spawn(guarded);

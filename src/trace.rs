@@ -16,7 +16,7 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tracing::field::{Empty, display};
 use tracing::{Level, Span, debug_span, span_enabled};
 
@@ -136,7 +136,7 @@ impl TraceContext {
 
     /// Reads the header `traceparent`; one that is malformed, or stands twice, is ignored.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(HEADER).iter();
+        let mut values = headers.get_all(&HEADER).iter();
         let (value, second) = (values.next()?, values.next());
         value
             .to_str()
@@ -289,7 +289,7 @@ impl fmt::Display for Hex {
     }
 }
 
-const HEADER: &str = "traceparent";
+static HEADER: HeaderName = HeaderName::from_static("traceparent");
 const TARGET: &str = "wingbeat::trace";
 const RECORDED: u8 = 1;
 
@@ -342,9 +342,9 @@ mod tests {
     fn a_header_counts_when_it_stands_once() {
         let mut headers = HeaderMap::new();
         assert_eq!(TraceContext::of(&headers), None);
-        headers.append(HEADER, HeaderValue::from_static(TEXT));
+        headers.append(&HEADER, HeaderValue::from_static(TEXT));
         assert_eq!(TraceContext::of(&headers), TEXT.parse().ok());
-        headers.append(HEADER, HeaderValue::from_static(TEXT));
+        headers.append(&HEADER, HeaderValue::from_static(TEXT));
         assert_eq!(TraceContext::of(&headers), None);
     }
 

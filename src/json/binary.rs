@@ -10,7 +10,8 @@ pub(crate) fn to_json(bytes: &[u8]) -> Value {
 
 /// Tells whether JSON text may have binary data in it; most has none, and need not be parsed.
 pub(crate) fn may_be_in(text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_ok_and(|text| text.contains(QUOTED))
+    // Nearly all has not even the first character.
+    text.contains(&b'$') && std::str::from_utf8(text).is_ok_and(|text| text.contains(QUOTED))
 }
 
 /// Returns the bytes of what is binary data.

@@ -117,7 +117,15 @@ impl Routes {
 
     /// Finds the service that answers a path as a client writes it.
     pub(crate) fn lookup(&self, path: &str) -> Option<Route> {
-        let segments: Vec<&str> = segments(stripped(path)).collect();
+        let path = stripped(path);
+        // Most paths are the very name of a service, and the tree would come to the same.
+        if let Some(entry) = self.registered(path).filter(|_| !path.contains(':')) {
+            return Some(Route {
+                params: entry.route_params.clone(),
+                entry: Arc::clone(entry),
+            });
+        }
+        let segments: Vec<&str> = segments(path).collect();
         let mut values = Vec::new();
         let entry = Arc::clone(self.root.descend(&segments, &mut values)?);
         let mut params = entry.route_params.clone();

@@ -6,14 +6,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::noop_waker_ref;
 use tokio::time::Instant;
 
 use crate::app::{App, Config};
 use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained, Sender};
 use crate::transport::addresses::Seat;
+use crate::transport::calls::Calls;
 use crate::transport::rates::Rates;
 use crate::transport::websocket::LONGEST;
 
@@ -22,8 +21,7 @@ use crate::transport::websocket::LONGEST;
 pub(super) struct Caller {
     app: App,
     state: State,
-    /// Calls that are not answered; `None` while there are none, which is most of the time.
-    calls: Option<FuturesUnordered<Answer>>,
+    calls: Calls,
     /// What its protocol has for a client whose session the app ended.
     farewell: Option<fn() -> Bytes>,
     /// What it has sent of late; `None` where that is not limited.
@@ -39,9 +37,6 @@ enum State {
     Ended,
 }
 
-/// Resolves to the frame that answers a call, if the client asked for one.
-type Answer = BoxFuture<'static, Option<Bytes>>;
-
 impl Caller {
     /// Makes a client that is not connected yet.
     pub(super) fn new(app: App, info: ConnectionInfo, seat: Option<Seat>) -> Self {
@@ -49,7 +44,7 @@ impl Caller {
         Self {
             app,
             state: State::Waiting(Box::new(info)),
-            calls: None,
+            calls: Calls::default(),
             farewell: None,
             rates,
             _seat: seat,
@@ -101,8 +96,7 @@ impl Caller {
 
     /// Tells whether the client has as many open calls as it may.
     pub(super) fn is_busy(&self) -> bool {
-        let n_open = self.calls.as_ref().map_or(0, FuturesUnordered::len);
-        n_open >= self.app.config().max_open_calls.max(1)
+        self.calls.len() >= self.app.config().max_open_calls.max(1)
     }
 
     /// Counts a message that came; an error when the client sends more of them than it may.
@@ -119,7 +113,7 @@ impl Caller {
 
     /// Adds a call that runs; the frame that it resolves to goes to the client.
     pub(super) fn begin(&mut self, answer: impl Future<Output = Option<Bytes>> + Send + 'static) {
-        self.calls.get_or_insert_default().push(answer.boxed());
+        self.calls.push(answer.boxed());
     }
 
     pub(super) fn send(&self, frame: Bytes) {
@@ -131,15 +125,11 @@ impl Caller {
     /// Puts the answers of calls that are done into the outbox, which the task that polls this empties next: it need not be
     /// woken for them.
     pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) {
-        if let (Some(_), Some(connection)) = (&self.calls, self.connection()) {
+        if let (1.., Some(connection)) = (self.calls.len(), self.connection()) {
             connection.outbox().let_sleep();
         }
-        while let Some(calls) = &mut self.calls {
-            match calls.poll_next_unpin(cx) {
-                Poll::Pending => return,
-                Poll::Ready(None) => self.calls = None,
-                Poll::Ready(Some(answer)) => answer.into_iter().for_each(|frame| self.send(frame)),
-            }
+        while let Poll::Ready(answer) = self.calls.poll_answer(cx) {
+            answer.into_iter().for_each(|frame| self.send(frame));
         }
     }
 

@@ -18,6 +18,7 @@
 mod addresses;
 mod arguments;
 mod caller;
+mod calls;
 mod cors;
 mod counters;
 pub(crate) mod engineio;
@@ -124,28 +125,29 @@ async fn answer(app: &App, mut request: Request<Body>) -> Response {
     response
 }
 
+/// What is not a call is boxed, so that the future of a call has no room for it.
 async fn route(app: &App, request: Request<Body>) -> Response {
     let Some(path) = mount::inside(app, request.uri().path()) else {
-        return elsewhere(app, request).await;
+        return elsewhere(app, request).boxed().await;
     };
     if engineio::is_path(path) {
-        return engineio::handle(app, request).await;
+        return engineio::handle(app, request).boxed().await;
     }
     if let Some(response) = health::answer(app, request.method(), path) {
         return response;
     }
     if plain::is_path(app, path) {
-        return plain::handle(app, request).await;
+        return plain::handle(app, request).boxed().await;
     }
     if sse::is_path(app, path) {
-        return sse::handle(app, request).await;
+        return sse::handle(app, request).boxed().await;
     }
     match app.routes().lookup(path) {
         Some(route) => match app.entrance().begin() {
             Some(_in_progress) => rest::answer(app, route, request).await,
             None => closed(),
         },
-        None => elsewhere(app, request).await,
+        None => elsewhere(app, request).boxed().await,
     }
 }
 

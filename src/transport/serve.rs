@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::sleep;
 
-use super::{ClientAddr, HttpService};
+use super::{ClientAddr, HttpService, mount, sse};
 use crate::app::App;
 
 impl App {
@@ -181,7 +181,7 @@ struct Requests {
 }
 
 /// Ends a connection whose client does not read its answer, so that it can not be told in another way. It is among the
-/// extensions of each request.
+/// extensions of a request for events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HangUp(Arc<Notify>);
 
@@ -202,7 +202,12 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.addr);
-        request.extensions_mut().insert(self.hang_up.clone());
+        // Nobody else asks for it, and each entry costs two pieces of memory.
+        if mount::inside(&self.service.0, request.uri().path())
+            .is_some_and(|path| sse::is_path(&self.service.0, path))
+        {
+            request.extensions_mut().insert(self.hang_up.clone());
+        }
         tower::Service::call(&mut self.service.clone(), request)
     }
 }

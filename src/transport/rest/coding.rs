@@ -6,7 +6,7 @@ use std::pin::Pin;
 use async_compression::tokio::bufread::{GzipDecoder, ZlibDecoder};
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use http::{HeaderMap, header};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
@@ -29,6 +29,9 @@ impl Coding {
     /// # Errors
     /// `BadRequest` for one that is not known.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self> {
+        if !headers.contains_key(header::CONTENT_ENCODING) {
+            return Ok(Self::Identity);
+        }
         let names = headers.get_all(header::CONTENT_ENCODING).into_iter();
         let names: Vec<_> = names
             .map(|name| String::from_utf8_lossy(name.as_bytes()))
@@ -59,7 +62,8 @@ impl Coding {
             return receive(headers, body, limit).await;
         }
         let mut pieces = body.into_data_stream();
-        let inflated = self.inflate(&mut pieces, limit).await;
+        // Boxed, so that the future of a body without coding has no room for it.
+        let inflated = self.inflate(&mut pieces, limit).boxed().await;
         if inflated.is_err() {
             discard(headers, pieces).await;
         }

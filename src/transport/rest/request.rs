@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::transport::query;
 
 /// Returns the method that `X-Service-Method` names; an empty value is none.
 pub(super) fn named_method(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let name = headers.get("x-service-method")?;
+    let name = headers.get(&SERVICE_METHOD)?;
     Some(String::from_utf8_lossy(name.as_bytes())).filter(|name| !name.is_empty())
 }
 
@@ -71,6 +71,8 @@ pub(super) fn complete(app: &App, params: &mut Params, parts: Parts) {
         params.extensions = parts.extensions;
     }
 }
+
+static SERVICE_METHOD: HeaderName = HeaderName::from_static("x-service-method");
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! What the server sends: events, answers, and replies to connecting, each a finished frame.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -61,13 +63,15 @@ fn with_attachments(name: &str, payload: &Json) -> Option<Bytes> {
 /// Answers a call that succeeded.
 pub(super) fn result(ack: u64, answer: Answer) -> Bytes {
     let (result, parts) = without_binary(answer.into_message());
-    let head = match parts.len() {
-        0 => format!("43{ack}[null,"),
-        n => format!("46{n}-{ack}[null,"),
+    let kind = match parts.len() {
+        0 => "43".into(),
+        n => Cow::from(format!("46{n}-")),
     };
     result.written(|text| {
-        let mut frame = TextFrame::with_capacity(head.len() + text.len() + 1);
-        frame.push(head.as_bytes());
+        let mut frame = TextFrame::with_capacity(text.len() + HEAD);
+        frame.push(kind.as_bytes());
+        frame.push(ack.to_string().as_bytes());
+        frame.push(b"[null,");
         frame.push(text);
         frame.push(b"]");
         frame.finish_with(&parts)
@@ -114,6 +118,8 @@ pub(super) fn invalid_namespace(namespace: &str) -> Bytes {
 /// Room for brackets, quotes and what has to be escaped in a name.
 const ROOM: usize = 16;
 const ANSWER: usize = 256;
+/// Room for what is around a result: kind, id and brackets.
+const HEAD: usize = 40;
 
 #[cfg(test)]
 mod tests {
