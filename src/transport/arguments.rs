@@ -42,7 +42,9 @@ pub(super) fn call(
     let inputs = inputs(&method, arguments, takes_text)?;
     let mut context = app.asked(route, method);
     context.id = inputs.id;
-    inputs.data.map(|data| context.set_data(data));
+    if let Some(data) = inputs.data {
+        context.set_data(data);
+    }
     complete(&mut context.params, connection, inputs.query);
     Ok(context)
 }

@@ -84,12 +84,12 @@ mod tests {
             assert!(calls.poll_answer(&mut cx).is_pending());
         }
         assert_eq!(calls.len(), 3);
-        for (n, done) in waits.into_iter().enumerate().rev() {
-            done.send(n as u8).unwrap();
-            let answer = Some(vec![n as u8].into());
+        for (n, done) in (0..3).zip(waits).rev() {
+            done.send(n).unwrap();
+            let answer = Some(vec![n].into());
             assert_eq!(calls.poll_answer(&mut cx), Poll::Ready(answer));
             assert!(calls.poll_answer(&mut cx).is_pending());
-            assert_eq!(calls.len(), n);
+            assert_eq!(calls.len(), usize::from(n));
         }
         let (done, alone) = call();
         calls.push(alone);

@@ -108,25 +108,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let app = self.0.clone();
-        async move { Ok(answer(&app, request.map(Body::new)).await) }.boxed()
+        let answered = answer(self.0.clone(), request.map(Body::new));
+        answered.map(Ok).boxed()
     }
 }
 
 /// Calls run in tasks of their own, so what may panic here is the app's own code around them.
-async fn answer(app: &App, mut request: Request<Body>) -> Response {
+///
+/// No `async fn`: each that a request goes through keeps a copy of it in its future.
+fn answer(app: App, mut request: Request<Body>) -> impl Future<Output = Response> + Send {
     entrance::adopt_address(request.extensions_mut());
     let is_head = request.method() == Method::HEAD;
-    let answered = AssertUnwindSafe(route(app, request)).catch_unwind().await;
-    let mut response = answered.unwrap_or_else(|_| panicked());
-    if is_head {
-        *response.body_mut() = Body::empty();
-    }
-    response
+    let answered = AssertUnwindSafe(route(app, request)).catch_unwind();
+    answered.map(move |answered| {
+        let mut response = answered.unwrap_or_else(|_| panicked());
+        if is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    })
 }
 
 /// What is not a call is boxed, so that the future of a call has no room for it.
-async fn route(app: &App, request: Request<Body>) -> Response {
+async fn route(app: App, request: Request<Body>) -> Response {
+    let app = &app;
     let Some(path) = mount::inside(app, request.uri().path()) else {
         return elsewhere(app, request).boxed().await;
     };

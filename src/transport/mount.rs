@@ -102,8 +102,8 @@ where
             let answered = self.inner.call(request);
             return answered.map_ok(IntoResponse::into_response).boxed();
         }
-        let app = self.app.clone();
-        async move { Ok(answer(&app, request.map(Body::new)).await) }.boxed()
+        let answered = answer(self.app.clone(), request.map(Body::new));
+        async move { Ok(answered.await) }.boxed()
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) use body::receive;
 
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::FutureExt;
 use http::{Request, Uri};
 use serde_json::json;
 
@@ -22,11 +23,14 @@ use crate::error::{Error, Result};
 use crate::service::{Route, unsupported};
 
 /// Answers a request whose path belongs to a service.
-pub(super) async fn answer(app: &App, route: Route, request: Request<Body>) -> Response {
+pub(super) fn answer(
+    app: &App,
+    route: Route,
+    request: Request<Body>,
+) -> impl Future<Output = Response> + Send {
     let compat = app.config().feathers_compat;
-    call(app, route, request)
-        .await
-        .unwrap_or_else(|error| response::error(&error, compat))
+    let answered = call(app, route, request);
+    answered.map(move |answered| answered.unwrap_or_else(|error| response::error(&error, compat)))
 }
 
 /// Answers a request whose path nobody knows. In Feathers a bad body comes first, also here.

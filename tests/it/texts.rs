@@ -30,7 +30,7 @@ impl Service for Both {
     async fn answer_text(&self, call: TextCall, _: &Params) -> Result<Json> {
         match call.method {
             Method::Find => Ok(json!("text").into()),
-            _ => Ok(call.data.into()),
+            _ => Ok(call.data),
         }
     }
 }

@@ -346,9 +346,7 @@ async fn a_record_that_came_as_text_is_found_as_one_that_came_as_a_value() {
 
 #[tokio::test]
 async fn a_text_is_read_through_the_type_and_no_list_is_a_record() {
-    let (params, of) = (Params::default(), |text: &'static str| {
-        Json::from_valid_text(text.into())
-    });
+    let params = Params::default();
     let store = Memory::<Vec<u8>>::typed();
     let created = store.created_text(of_client("{}"), &params).await;
     assert_eq!(created.unwrap_err().code(), 400);
