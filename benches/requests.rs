@@ -8,7 +8,8 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `WINGBEAT_BENCH_CONNECTIONS` | `32` | clients; each asks again when it has its answer |
+//! | `WINGBEAT_BENCH_CONNECTIONS` | `32` | clients; each asks again when it has its answers |
+//! | `WINGBEAT_BENCH_IN_FLIGHT` | `1` | requests that a client sends in one piece before it waits for their answers |
 //! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement |
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all take their turn; the table shows medians |
 //! | `TOKIO_WORKER_THREADS` | one per core | threads of wingbeat, as for every Tokio program |

@@ -18,9 +18,9 @@ use crate::process::say;
 
 /// Opens connections to a server and does what the parent process says.
 pub(crate) fn main(args: &[&str]) -> Outcome<()> {
-    let [transport, method, connections, port] = args else {
+    let [transport, method, connections, in_flight, port] = args else {
         return Err(
-            "a client needs a transport, a method, a number of connections and a port".into(),
+            "a client needs a transport, a method, numbers of connections and of requests in flight, and a port".into(),
         );
     };
     let transport = Transport::ALL
@@ -32,7 +32,8 @@ pub(crate) fn main(args: &[&str]) -> Outcome<()> {
     let (transport, method) = transport
         .zip(method)
         .ok_or("an unknown transport or method")?;
-    let (connections, port) = (connections.parse::<usize>()?, port.parse()?);
+    let (connections, in_flight) = (connections.parse::<usize>()?, in_flight.parse()?);
+    let port = port.parse()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let opening = (0..connections).map(|at| Asker::open(transport, method, port, at));
     let mut askers = runtime.block_on(try_join_all(opening))?;
@@ -44,15 +45,19 @@ pub(crate) fn main(args: &[&str]) -> Outcome<()> {
         };
         let time = Duration::from_millis(millis.parse()?);
         let began = Instant::now();
-        let n = runtime.block_on(run(&mut askers, began + time))?;
+        let n = runtime.block_on(run(&mut askers, in_flight, began + time))?;
         say(&format!("done {n} {}", began.elapsed().as_nanos()))?;
     }
     Ok(())
 }
 
 /// Returns how many answers came.
-async fn run(askers: &mut [Asker], until: Instant) -> Outcome<usize> {
-    let asking = try_join_all(askers.iter_mut().map(|asker| asker.ask(until)));
+async fn run(askers: &mut [Asker], in_flight: usize, until: Instant) -> Outcome<usize> {
+    let asking = try_join_all(
+        askers
+            .iter_mut()
+            .map(|asker| asker.ask_again(in_flight, until)),
+    );
     let late = until.saturating_duration_since(Instant::now()) + PATIENCE;
     Ok(timeout(late, asking)
         .await
@@ -86,22 +91,30 @@ impl Asker {
         })
     }
 
-    /// Asks again and again; returns how many answers came.
-    async fn ask(&mut self, until: Instant) -> Outcome<usize> {
+    /// Asks again and again, so many requests at once; returns how many answers came.
+    async fn ask_again(&mut self, in_flight: usize, until: Instant) -> Outcome<usize> {
         let mut n = 0;
-        for exchange in self.exchanges.iter().cycle() {
-            if Instant::now() >= until {
-                break;
-            }
-            self.stream.write_all(&exchange.request).await?;
+        while Instant::now() < until {
+            let turns = (n..n + in_flight).map(|turn| turn % TURNS);
+            n += in_flight;
+            self.ask(turns).await?;
+        }
+        Ok(n)
+    }
+
+    /// Sends requests in one piece, and waits for their answers, which come in order.
+    async fn ask(&mut self, turns: impl Iterator<Item = usize> + Clone) -> Outcome<()> {
+        let asked = turns.map(|turn| &self.exchanges[turn]);
+        let requests: Vec<&[u8]> = asked.clone().map(|asked| &*asked.request).collect();
+        self.stream.write_all(&requests.concat()).await?;
+        for exchange in asked {
             while !exchange.answered(self.transport, &mut self.received)? {
                 if self.stream.read_buf(&mut self.received).await? == 0 {
                     return Err("the server closed a connection".into());
                 }
             }
-            n += 1;
         }
-        Ok(n)
+        Ok(())
     }
 }
 

@@ -29,17 +29,46 @@ async fn run(rows: String) -> Outcome<()> {
     }
 }
 
-/// A request of this bench comes in one piece, for its client waits for the answer.
+/// Requests that come together are answered together.
 async fn serve(mut stream: TcpStream, rows: &str) -> std::io::Result<()> {
-    let mut request = vec![0; 4_096];
-    loop {
-        let length = stream.read(&mut request).await?;
-        if length == 0 {
-            return Ok(());
+    let mut received = Vec::with_capacity(8_192);
+    while stream.read_buf(&mut received).await? > 0 {
+        let (mut answers, mut taken) = (Vec::new(), 0);
+        while let Some(length) = complete(&received[taken..]) {
+            let request = &received[taken..taken + length];
+            answers.extend(answer(request, rows).unwrap_or_default());
+            taken += length;
         }
-        let answer = answer(&request[..length], rows).unwrap_or_default();
-        stream.write_all(&answer).await?;
+        received.drain(..taken);
+        stream.write_all(&answers).await?;
     }
+    Ok(())
+}
+
+/// Returns the length of the first request; `None` while it is not complete.
+fn complete(received: &[u8]) -> Option<usize> {
+    let length = match received.first()? {
+        b'G' | b'P' => {
+            let head = received
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")?
+                + 4;
+            head + content_length(&received[..head])
+        }
+        _ => match *received.get(1..4)? {
+            [126 | 254, high, low] => 8 + usize::from(u16::from_be_bytes([high, low])),
+            [length, ..] => 6 + usize::from(length & 0x7f),
+            [] => return None,
+        },
+    };
+    (received.len() >= length).then_some(length)
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let head = std::str::from_utf8(head).unwrap_or_default();
+    let length = head.split_once("Content-Length: ");
+    let length = length.and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+    length.unwrap_or(0)
 }
 
 fn answer(request: &[u8], rows: &str) -> Option<Vec<u8>> {

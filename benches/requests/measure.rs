@@ -13,6 +13,7 @@ use crate::process::Process;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) connections: u32,
+    pub(crate) in_flight: u32,
     pub(crate) time: Duration,
     pub(crate) rounds: usize,
 }
@@ -63,6 +64,7 @@ impl Plan {
     pub(crate) fn from_env() -> Outcome<Self> {
         Ok(Self {
             connections: setting("WINGBEAT_BENCH_CONNECTIONS", 32)?,
+            in_flight: setting("WINGBEAT_BENCH_IN_FLIGHT", 1)?,
             time: Duration::from_secs_f64(setting("WINGBEAT_BENCH_SECONDS", 4.0)?),
             rounds: setting("WINGBEAT_BENCH_ROUNDS", 3)?,
         })
@@ -72,6 +74,7 @@ impl Plan {
     pub(crate) fn short() -> Self {
         Self {
             connections: 4,
+            in_flight: 2,
             time: Duration::from_millis(200),
             rounds: 1,
         }
@@ -94,8 +97,11 @@ impl Server {
 
     /// Measures after a while in which Node compiles what it runs often.
     fn measure(&self, plan: &Plan, transport: Transport, method: Method) -> Outcome<Load> {
-        let (connections, port) = (plan.connections.to_string(), self.port.to_string());
-        let args = [transport.label(), method.label(), &connections, &port];
+        let numbers = [plan.connections, plan.in_flight].map(|number| number.to_string());
+        let [connections, in_flight] = &numbers;
+        let (transport, method) = (transport.label(), method.label());
+        let port = self.port.to_string();
+        let args = [transport, method, connections, in_flight, &port];
         let mut client = Process::start("client", &args)?;
         client.hear("open")?;
         run(&mut client, plan.time / 2)?;
@@ -130,6 +136,11 @@ impl Measured {
     /// Returns how many requests a server answers with the CPU time that Feathers takes for one.
     pub(crate) fn ratio(&self, server: Load) -> f64 {
         self.feathers.cpu() / server.cpu()
+    }
+
+    /// The same without the time that the kernel takes for sockets.
+    pub(crate) fn user_ratio(&self, server: Load) -> f64 {
+        self.feathers.per_request(self.feathers.user) / server.per_request(server.user)
     }
 }
 

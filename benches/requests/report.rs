@@ -10,10 +10,11 @@ use crate::measure::{Load, Measured, Plan};
 pub(crate) fn head(plan: &Plan) {
     let cores = available_parallelism().map_or(1, usize::from);
     println!(
-        "find: {} bytes; create: {} bytes; {} clients, each with one request at a time; Feathers 5 on Koa",
+        "find: {} bytes; create: {} bytes; {} clients, {} requests of each at a time; Feathers 5 on Koa",
         rows().to_string().len(),
         record(1).to_string().len(),
-        plan.connections
+        plan.connections,
+        plan.in_flight
     );
     println!(
         "{cores} cores of {}, shared with the client; medians of {} interleaved rounds, {:?} each\n",
@@ -26,8 +27,8 @@ pub(crate) fn head(plan: &Plan) {
 /// Prints the medians of all rounds.
 pub(crate) fn table(rounds: &[Vec<Measured>]) {
     println!(
-        "{:<20}{:>15}{:>8}{:>8}{:>13}{:>12}",
-        "", "CPU µs/request", "user", "system", "requests/s", "Feathers ÷"
+        "{:<20}{:>15}{:>8}{:>8}{:>13}{:>12}{:>8}",
+        "", "CPU µs/request", "user", "system", "requests/s", "Feathers ÷", "user"
     );
     for transport in Transport::ALL {
         for method in Method::ALL {
@@ -53,9 +54,10 @@ fn kind(rounds: &[Vec<Measured>], transport: Transport, method: Method) {
 
 fn row(server: &str, measured: &[&Measured], load: fn(&Measured) -> Load) {
     let ratio = median(measured.iter().map(|of| of.ratio(load(of))));
+    let user_ratio = median(measured.iter().map(|of| of.user_ratio(load(of))));
     let figure = |figure: fn(&Load) -> f64| median(measured.iter().map(|of| figure(&load(of))));
     println!(
-        "  {server:<18}{:>15.1}{:>8.1}{:>8.1}{:>13.0}{ratio:>12.1}",
+        "  {server:<18}{:>15.1}{:>8.1}{:>8.1}{:>13.0}{ratio:>12.1}{user_ratio:>8.1}",
         figure(Load::cpu),
         figure(|load| load.per_request(load.user)),
         figure(|load| load.per_request(load.system)),
