@@ -190,21 +190,8 @@ mod tests {
 
     use super::*;
     use crate::channels::Channels;
-    use crate::connections::{ConnectionInfo, Interest, WireFormat};
+    use crate::connections::{ConnectionInfo, Interest, Plain};
     use crate::event::{Inner, Origin};
-
-    #[derive(Debug)]
-    struct Plain;
-
-    impl WireFormat for Plain {
-        fn name(&self) -> &'static str {
-            "plain"
-        }
-
-        fn encode(&self, _event: &Event, payload: &Json) -> Bytes {
-            payload.as_bytes().clone()
-        }
-    }
 
     fn connection(id: u64, interest: Option<Interest>) -> Connection {
         let info = ConnectionInfo {

@@ -322,24 +322,8 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use bytes::Bytes;
-
     use super::*;
-    use crate::connections::{ConnectionInfo, WireFormat};
-    use crate::event::Event;
-
-    #[derive(Debug)]
-    struct Plain;
-
-    impl WireFormat for Plain {
-        fn name(&self) -> &'static str {
-            "plain"
-        }
-
-        fn encode(&self, _event: &Event, payload: &Json) -> Bytes {
-            Bytes::copy_from_slice(payload.as_bytes())
-        }
-    }
+    use crate::connections::{ConnectionInfo, Plain};
 
     fn connection(id: u64) -> Connection {
         let info = ConnectionInfo::bare(&Plain);

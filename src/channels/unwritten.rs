@@ -96,27 +96,12 @@ const LONGEST: Duration = Duration::from_millis(4);
 mod tests {
     use std::task::Context;
 
-    use bytes::Bytes;
     use futures_util::task::noop_waker_ref;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::connections::{ConnectionInfo, Sender, WireFormat};
-    use crate::event::{Event, Json};
-
-    #[derive(Debug)]
-    struct Plain;
-
-    impl WireFormat for Plain {
-        fn name(&self) -> &'static str {
-            "plain"
-        }
-
-        fn encode(&self, _event: &Event, payload: &Json) -> Bytes {
-            payload.as_bytes().clone()
-        }
-    }
+    use crate::connections::{ConnectionInfo, Plain, Sender};
 
     /// A client, and its connection, which has the socket.
     async fn client(listener: &TcpListener, id: u64) -> (TcpStream, Connection) {

@@ -78,3 +78,19 @@ impl<'a, P: Fn(usize, usize) -> &'a Json> Frames<'a, P> {
         Piece { bytes, n_frames }
     }
 }
+
+/// A format for tests: the payload as it is.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Plain;
+
+#[cfg(test)]
+impl WireFormat for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn encode(&self, _event: &Event, payload: &Json) -> Bytes {
+        payload.as_bytes().clone()
+    }
+}

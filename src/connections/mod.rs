@@ -14,6 +14,8 @@ mod sender;
 
 pub use connection::Connection;
 pub(crate) use connection::{ConnectionInfo, Interest};
+#[cfg(test)]
+pub(crate) use frames::Plain;
 pub(crate) use frames::{Frames, WireFormat};
 pub(crate) use headers::Headers;
 pub use outbox::{CloseReason, OutboxLimits, SlowPolicy};

@@ -241,13 +241,19 @@ async fn two_hundred_clients_hear_every_event_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
+/// A node, a client that has heard everything, and one that has read nothing and was closed for it.
+async fn node_with_a_slow_client() -> (Node, SocketClient, SocketClient) {
     let node = Node::start(chat().config(impatient())).await;
     let mut fast = SocketClient::connect(node.addr).await;
     let mut slow = SocketClient::open_with(request(node.addr), Some(4_096)).await;
     slow.join().await;
     until_closed(&node, async || fast.event().await).await;
+    (node, fast, slow)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
+    let (_node, mut fast, mut slow) = node_with_a_slow_client().await;
     assert_eq!(slow.end().await, Heard::Closed(Some(1013)));
     let found = fast.call("find", "messages", json!([{}])).await;
     assert_eq!(found, Ok(json!([])));
@@ -255,11 +261,7 @@ async fn a_slow_client_is_closed_with_1013_and_the_others_hear_everything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_kernel_keeps_for_a_slow_client_goes_with_it() {
-    let node = Node::start(chat().config(impatient())).await;
-    let mut fast = SocketClient::connect(node.addr).await;
-    let mut slow = SocketClient::open_with(request(node.addr), Some(4_096)).await;
-    slow.join().await;
-    until_closed(&node, async || fast.event().await).await;
+    let (node, _fast, slow) = node_with_a_slow_client().await;
     until_forgotten(&node, slow.port()).await;
 }
 
