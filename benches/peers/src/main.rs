@@ -26,6 +26,7 @@
 //! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement; in `stalled` 10 at least |
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all systems take their turn; the tables show medians |
 //! | `WINGBEAT_BENCH_SYSTEMS` | all | those whose name contains one of these words, with commas between |
+//! | `WINGBEAT_BENCH_WORKLOADS` | `SABCD` | the workloads of the tables |
 //! | `WINGBEAT_BENCH_CHART` | none | the SVG file that the tables are drawn into; `growth` puts the name of each curve behind its stem |
 //! | `WINGBEAT_BENCH_SOAK_MINUTES` | `30` | length of `soak` |
 //!

@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) chart: Option<PathBuf>,
     /// Words of which a label must have one.
     words: String,
+    /// The letters of those that are measured.
+    workloads: String,
 }
 
 /// What is asked of a system.
@@ -88,7 +90,7 @@ pub(crate) struct Flown {
 /// Lets every system take its turn under every workload.
 pub(crate) fn round(plan: &Plan, systems: &[System], round: usize) -> Vec<Measured> {
     let mut measured = Vec::new();
-    for workload in Workload::ALL {
+    for workload in plan.workloads() {
         let mut systems = plan.wanted(systems);
         systems.retain(|system| workload.is_for(*system));
         for system in systems {
@@ -114,6 +116,7 @@ impl Plan {
             rounds: setting("WINGBEAT_BENCH_ROUNDS", 3)?,
             chart: env::var_os("WINGBEAT_BENCH_CHART").map(PathBuf::from),
             words: env::var("WINGBEAT_BENCH_SYSTEMS").unwrap_or_default(),
+            workloads: env::var("WINGBEAT_BENCH_WORKLOADS").unwrap_or("SABCD".into()),
         })
     }
 
@@ -121,6 +124,11 @@ impl Plan {
     /// deliveries a second stay as they are. Otherwise it would measure a queue that grows.
     pub(crate) fn period(&self) -> Duration {
         PERIOD.mul_f64((f64::from(self.connections) / 1_000.0).max(1.0))
+    }
+
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = Workload> {
+        let is_wanted = |workload: &Workload| self.workloads.contains(workload.letter());
+        Workload::ALL.into_iter().filter(is_wanted)
     }
 
     pub(crate) fn wanted(&self, systems: &[System]) -> Vec<System> {
@@ -133,13 +141,23 @@ impl Plan {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 5] = [
+    const ALL: [Self; 5] = [
         Self::Serial,
         Self::Saturated,
         Self::Paced,
         Self::Idle,
         Self::Few,
     ];
+
+    fn letter(self) -> char {
+        match self {
+            Self::Serial => 'S',
+            Self::Saturated => 'A',
+            Self::Paced => 'B',
+            Self::Idle => 'C',
+            Self::Few => 'D',
+        }
+    }
 
     /// What one write for all that waits could save is there in A and D alone.
     fn is_for(self, system: System) -> bool {

@@ -45,7 +45,7 @@ pub(crate) fn machine(plan: &Plan) -> String {
 
 impl Report<'_> {
     pub(crate) fn print(&self) {
-        for workload in Workload::ALL {
+        for workload in self.plan.workloads() {
             println!("\n**{}**\n", title(self.plan, workload));
             self.table(workload).print();
             self.print_remarks(workload);
