@@ -1,9 +1,7 @@
 //! From events and their channels to frames in outboxes.
 
-use std::ops::Range;
-
 use super::Audience;
-use super::unwritten::Unwritten;
+use super::unwritten::{Deliveries, Unwritten};
 use crate::connections::{Connection, Frames};
 use crate::event::{Event, Json};
 use crate::tasks::{self, Tasks};
@@ -53,21 +51,20 @@ impl<'a> Sending<'a> {
 
     /// Sends what waits, with more to come: clients may get it together with that.
     pub(crate) async fn go_on(&mut self) {
-        self.send().await;
-        self.unwritten.write_if_due().await;
+        let deliveries = self.deliveries().await;
+        self.unwritten.go_on(deliveries).await;
     }
 
     /// Sends what waits, as the last; returns how many connections got it.
     pub(crate) async fn end(&mut self) -> usize {
-        let n_connections = self.send().await;
-        self.unwritten.write().await;
-        n_connections
+        let deliveries = self.deliveries().await;
+        self.unwritten.end(deliveries).await
     }
 
-    async fn send(&mut self) -> usize {
+    async fn deliveries(&mut self) -> Deliveries {
         match self.waiting.take() {
-            Some(waiting) => waiting.send(&mut self.unwritten).await,
-            None => 0,
+            Some(waiting) => waiting.deliveries().await,
+            None => Deliveries::default(),
         }
     }
 }
@@ -87,7 +84,6 @@ impl FanOut {
     /// A late one goes alone: connections that are younger do not get it.
     fn join(&mut self, audience: Audience, event: Event) -> Result<(), Self> {
         let size = self.size + size(&audience, &event);
-        let is_late = |event: &Event| event.happened().is_some();
         let is_apart = is_late(&event) || self.events.iter().any(is_late);
         if is_apart || size > MAX_SIZE || !self.audience.is_same(&audience) {
             return Err(Self::new(audience, event));
@@ -98,39 +94,37 @@ impl FanOut {
         Ok(())
     }
 
-    /// Sends the events to the connections of their channels, with the data of the first channel that has the connection
-    /// (feathers.md §4.3). Returns how many connections got the last one.
+    /// Says who gets what: the connections of the channels, with the data of the first channel that has the connection
+    /// (feathers.md §4.3).
     ///
-    /// Joins and leaves do not wait for it, and others run between its pieces.
-    async fn send(&self, unwritten: &mut Unwritten<'_>) -> usize {
+    /// Joins and leaves do not wait for it, and others run meanwhile.
+    async fn deliveries(&self) -> Deliveries {
+        let n_events = self.events.len();
+        let is_late = self.events.iter().any(is_late);
         let variants = self.variants();
         let mut frames = Frames::new(&self.events, |event, channel| self.payload(event, channel));
-        let mut n_connections = 0;
-        unwritten.begin(self.size);
-        for members in self.audience.members().chunks(CHUNK) {
-            for (channel, connection) in members {
-                let variant = variants.get(*channel).map_or(0, |first| *first);
-                let mut send = |range| {
-                    let piece = frames.piece(connection.format(), range, variant);
-                    unwritten.hold(connection, piece)
-                };
-                n_connections += usize::from(self.deliver(connection, &mut send));
+        let (mut to, mut has_several) = (Vec::new(), false);
+        for (count, (channel, connection)) in (1..).zip(self.audience.members()) {
+            let variant = variants.get(channel).map_or(0, |first| *first);
+            let mut place = |range| frames.place(connection.format(), range, variant);
+            if connection.wants_all() && !is_late {
+                let all = place(0..n_events);
+                to.push((connection, all));
+            } else {
+                has_several |= n_events > 1;
+                let meant = (0..n_events).filter(|at| is_meant(&self.events[*at], &connection));
+                to.extend(meant.map(|at| (connection.clone(), place(at..at + 1))));
             }
-            if members.len() == CHUNK {
+            if count % CHUNK == 0 {
                 tasks::give_way().await;
             }
         }
-        n_connections
-    }
-
-    /// Sends the events that a connection is to hear; false if it did not get the last one.
-    fn deliver(&self, connection: &Connection, send: &mut dyn FnMut(Range<usize>) -> bool) -> bool {
-        if connection.wants_all() && self.events.len() > 1 {
-            return send(0..self.events.len());
+        Deliveries {
+            pieces: frames.into_pieces(),
+            to,
+            has_several,
+            bytes: self.size,
         }
-        let meant = self.events.iter().enumerate();
-        let meant = meant.filter(|(_, event)| is_meant(event, connection));
-        meant.fold(false, |_, (at, _)| send(at..at + 1))
     }
 
     /// Returns for each channel the first one that sends the same of all events; nothing when they all do.
@@ -166,6 +160,10 @@ fn size(audience: &Audience, event: &Event) -> usize {
     data.map(|data| data.as_bytes().len()).max().unwrap_or(0)
 }
 
+fn is_late(event: &Event) -> bool {
+    event.happened().is_some()
+}
+
 fn is_meant(event: &Event, connection: &Connection) -> bool {
     let happened = event.happened();
     let is_too_young = happened.is_some_and(|happened| connection.opened() > happened);
@@ -174,8 +172,7 @@ fn is_meant(event: &Event, connection: &Connection) -> bool {
 
 /// Bytes of data that go as one piece, which a slow client keeps or loses as a whole.
 const MAX_SIZE: usize = 64 << 10;
-/// Connections until something else may run. Frames of those whose sockets are not lent are written by their tasks, which would
-/// write each by itself if they ran between events.
+/// Connections until something else may run.
 const CHUNK: usize = 4_096;
 
 #[cfg(test)]

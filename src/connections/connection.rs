@@ -202,6 +202,11 @@ impl Connection {
         self.0.outbox.hold(piece)
     }
 
+    /// Writes a piece at once where that is possible, and queues it otherwise; false when the connection is closed or too slow.
+    pub(crate) fn write(&self, piece: &Piece) -> bool {
+        self.0.outbox.write(piece)
+    }
+
     /// Writes what was held.
     pub(crate) fn flush(&self) {
         self.0.outbox.flush();

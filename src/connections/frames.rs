@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -45,26 +46,29 @@ impl<'a, P: Fn(usize, usize) -> &'a Json> Frames<'a, P> {
         }
     }
 
-    /// Returns the frames of some of the events.
-    pub(crate) fn piece(
+    /// Returns the place among the pieces of that with some of the events.
+    pub(crate) fn place(
         &mut self,
         format: &'static dyn WireFormat,
         range: Range<usize>,
         variant: usize,
-    ) -> &Piece {
+    ) -> usize {
         let fits = |made: &Made| {
             made.format == format.name() && made.range == range && made.variant == variant
         };
-        let at = self.made.iter().position(fits).unwrap_or_else(|| {
+        { &self.made }.iter().position(fits).unwrap_or_else(|| {
             self.made.push(Made {
                 format: format.name(),
                 piece: self.encoded(format, range.clone(), variant),
-                range,
+                range: range.clone(),
                 variant,
             });
             self.made.len() - 1
-        });
-        &self.made[at].piece
+        })
+    }
+
+    pub(crate) fn into_pieces(self) -> Arc<[Piece]> {
+        self.made.into_iter().map(|made| made.piece).collect()
     }
 
     fn encoded(&self, format: &dyn WireFormat, range: Range<usize>, variant: usize) -> Piece {

@@ -170,6 +170,21 @@ impl Outbox {
         }
     }
 
+    /// Writes a piece at once where nothing waits and the socket takes it, and queues it otherwise; false as for
+    /// [`push`](Self::push).
+    pub(crate) fn write(&self, piece: &Piece) -> bool {
+        let mut state = self.state.lock();
+        match state.write_past(&piece.bytes) {
+            Written::Nothing => self.queue(state, piece.clone()),
+            Written::All => true,
+            Written::Some => {
+                drop(state);
+                self.writer.wake();
+                true
+            }
+        }
+    }
+
     /// Writes what was held, as far as the socket takes it.
     pub(crate) fn flush(&self) {
         let mut state = self.state.lock();
@@ -315,9 +330,36 @@ impl Piece {
     }
 }
 
+/// What became of bytes that were to be written past the queue.
+enum Written {
+    Nothing,
+    /// The rest waits, or the socket has to be flushed.
+    Some,
+    All,
+}
+
 impl State {
     fn is_empty(&self) -> bool {
         self.rest.is_none() && self.pieces.is_empty()
+    }
+
+    /// Writes into the lent socket if nothing waits before it.
+    fn write_past(&mut self, bytes: &Bytes) -> Written {
+        let is_free = self.is_empty() && self.closed.is_none();
+        let Some(socket) = self.socket.as_mut().filter(|_| is_free) else {
+            return Written::Nothing;
+        };
+        let n = socket.try_write(&[IoSlice::new(bytes)]).unwrap_or(0);
+        self.is_unflushed |= !socket.try_flush();
+        if 0 < n && n < bytes.len() {
+            self.bytes = bytes.len() - n;
+            self.rest = Some(bytes.slice(n..));
+        }
+        match n {
+            0 => Written::Nothing,
+            _ if self.rest.is_some() || self.is_unflushed => Written::Some,
+            _ => Written::All,
+        }
     }
 
     /// Writes the pieces that wait into the lent socket, while that takes them; what is wrong with it its owner will see.

@@ -52,7 +52,10 @@ impl Sender {
 
     /// Returns whether all that was written is on its way.
     pub(super) fn try_flush(&mut self) -> bool {
-        at_once(|cx| self.io().poll_flush(cx)).is_ok()
+        match &mut self.0 {
+            Either::Left(_) => true,
+            Either::Right(half) => at_once(|cx| half.as_mut().poll_flush(cx)).is_ok(),
+        }
     }
 }
 

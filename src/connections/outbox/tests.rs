@@ -134,12 +134,12 @@ impl Wake for Wakes {
     }
 }
 
-/// Writes a piece at once.
-fn write(outbox: &Outbox, piece: &Piece) -> bool {
+/// Both ways in which a piece is written at once.
+const WAYS: [fn(&Outbox, &Piece) -> bool; 2] = [Outbox::write, |outbox, piece| {
     let held = outbox.hold(piece.clone());
     outbox.flush();
     held != Held::Refused
-}
+}];
 
 async fn reads(client: &mut TcpStream, expected: &[u8]) {
     let mut read = vec![0; expected.len()];
@@ -158,8 +158,21 @@ async fn what_is_held_goes_into_the_socket_with_the_flush() {
     outbox.flush();
     assert_eq!(lend(&outbox, &mut None), (Poll::Pending, vec![]));
     reads(&mut client, b"abc").await;
-    assert!(write(&outbox, &Piece::one("d".into())));
+    assert!(outbox.write(&Piece::one("d".into())));
     reads(&mut client, b"d").await;
+}
+
+#[tokio::test]
+async fn a_piece_goes_behind_what_waits_and_nowhere_once_it_is_closed() {
+    let (mut client, outbox) = lent().await;
+    assert_eq!(outbox.hold(Piece::one("a".into())), Held::First);
+    assert!(outbox.write(&Piece::one("b".into())));
+    assert_eq!(client.try_read(&mut [0]).unwrap_err().kind(), WouldBlock);
+    outbox.flush();
+    reads(&mut client, b"ab").await;
+    outbox.close(CloseReason::Revoked);
+    assert!(!outbox.write(&Piece::one("c".into())));
+    assert_eq!(client.try_read(&mut [0]).unwrap_err().kind(), WouldBlock);
 }
 
 #[tokio::test]
@@ -197,51 +210,57 @@ async fn without_a_socket_nothing_is_held() {
 
 #[tokio::test]
 async fn what_the_socket_does_not_take_goes_before_what_comes_later() {
-    let (mut client, outbox) = lent().await;
-    let large = large();
-    assert!(write(&outbox, &large));
-    assert!(write(&outbox, &Piece::one("b".into())) && outbox.push("c".into()));
-    let mut socket = None;
-    let (found, frames) = lend(&outbox, &mut socket);
-    assert_eq!(found, Poll::Ready(Drained::Frames));
-    assert!(socket.is_some());
-    let [rest, b, c] = frames.as_slice() else {
-        panic!("{} frames", frames.len());
-    };
-    assert_eq!((&b[..], &c[..]), (&b"b"[..], &b"c"[..]));
-    let mut written = vec![0; large.bytes.len() - rest.len()];
-    assert!(!written.is_empty());
-    client.read_exact(&mut written).await.unwrap();
-    assert!([&written, &rest[..]].concat() == large.bytes);
+    for write in WAYS {
+        let (mut client, outbox) = lent().await;
+        let large = large();
+        assert!(write(&outbox, &large));
+        assert!(write(&outbox, &Piece::one("b".into())) && outbox.push("c".into()));
+        let mut socket = None;
+        let (found, frames) = lend(&outbox, &mut socket);
+        assert_eq!(found, Poll::Ready(Drained::Frames));
+        assert!(socket.is_some());
+        let [rest, b, c] = frames.as_slice() else {
+            panic!("{} frames", frames.len());
+        };
+        assert_eq!((&b[..], &c[..]), (&b"b"[..], &b"c"[..]));
+        let mut written = vec![0; large.bytes.len() - rest.len()];
+        assert!(!written.is_empty());
+        client.read_exact(&mut written).await.unwrap();
+        assert!([&written, &rest[..]].concat() == large.bytes);
+    }
 }
 
 #[tokio::test]
 async fn who_takes_the_socket_back_gets_what_was_begun_before_own_frames() {
-    let (_client, outbox) = lent().await;
-    assert!(write(&outbox, &large()));
-    let mut frames = vec![Bytes::from("own")];
-    assert!(outbox.reclaim(&mut frames).is_some());
-    assert!(frames.len() == 2 && frames[0].len() > frames[1].len());
-    assert!(outbox.reclaim(&mut frames).is_none());
-    assert!(write(&outbox, &Piece::one("queued".into())));
-    assert_eq!(drain(&outbox).1, ["queued"]);
+    for write in WAYS {
+        let (_client, outbox) = lent().await;
+        assert!(write(&outbox, &large()));
+        let mut frames = vec![Bytes::from("own")];
+        assert!(outbox.reclaim(&mut frames).is_some());
+        assert!(frames.len() == 2 && frames[0].len() > frames[1].len());
+        assert!(outbox.reclaim(&mut frames).is_none());
+        assert!(write(&outbox, &Piece::one("queued".into())));
+        assert_eq!(drain(&outbox).1, ["queued"]);
+    }
 }
 
 #[tokio::test]
 async fn what_was_begun_is_left_to_a_client_that_became_slow() {
-    let (_client, outbox) = lent().await;
-    assert!(write(&outbox, &large()));
-    assert!((0..9).all(|_| outbox.push("x".into())));
-    assert!(!outbox.push("one more".into()) && !write(&outbox, &large()));
-    let mut socket = None;
-    let (found, frames) = lend(&outbox, &mut socket);
-    assert_eq!(found, Poll::Ready(Drained::Frames));
-    assert!(frames.len() == 1 && socket.is_some());
-    assert_eq!(
-        lend(&outbox, &mut socket).0,
-        Poll::Ready(Drained::Closed(CloseReason::Slow))
-    );
-    assert_eq!(outbox.dropped(), 10);
+    for write in WAYS {
+        let (_client, outbox) = lent().await;
+        assert!(write(&outbox, &large()));
+        assert!((0..9).all(|_| outbox.push("x".into())));
+        assert!(!outbox.push("one more".into()) && !write(&outbox, &large()));
+        let mut socket = None;
+        let (found, frames) = lend(&outbox, &mut socket);
+        assert_eq!(found, Poll::Ready(Drained::Frames));
+        assert!(frames.len() == 1 && socket.is_some());
+        assert_eq!(
+            lend(&outbox, &mut socket).0,
+            Poll::Ready(Drained::Closed(CloseReason::Slow))
+        );
+        assert_eq!(outbox.dropped(), 10);
+    }
 }
 
 /// A socket that takes so many bytes and keeps them, as TLS does while there is no room.
@@ -273,21 +292,23 @@ impl AsyncWrite for Keeper {
 
 #[test]
 fn what_the_socket_keeps_its_owner_has_to_flush() {
-    let outbox = outbox(9, SlowPolicy::Close);
-    let mut socket = Some(Sender::other(Keeper(4)));
-    assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
-    assert!(write(&outbox, &Piece::one("ab".into())));
-    assert!(socket.is_none());
-    let unflushed = Poll::Ready(Drained::Unflushed);
-    assert_eq!(lend(&outbox, &mut socket), (unflushed, vec![]));
-    assert!(socket.is_some(), "it is back");
-    assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
-    assert!(write(&outbox, &Piece::one("cde".into())) && outbox.push("f".into()));
-    let frames = Poll::Ready(Drained::Frames);
-    assert_eq!(
-        lend(&outbox, &mut socket),
-        (frames, vec!["e".into(), "f".into()])
-    );
+    for write in WAYS {
+        let outbox = outbox(9, SlowPolicy::Close);
+        let mut socket = Some(Sender::other(Keeper(4)));
+        assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
+        assert!(write(&outbox, &Piece::one("ab".into())));
+        assert!(socket.is_none());
+        let unflushed = Poll::Ready(Drained::Unflushed);
+        assert_eq!(lend(&outbox, &mut socket), (unflushed, vec![]));
+        assert!(socket.is_some(), "it is back");
+        assert_eq!(lend(&outbox, &mut socket), (Poll::Pending, vec![]));
+        assert!(write(&outbox, &Piece::one("cde".into())) && outbox.push("f".into()));
+        let frames = Poll::Ready(Drained::Frames);
+        assert_eq!(
+            lend(&outbox, &mut socket),
+            (frames, vec!["e".into(), "f".into()])
+        );
+    }
 }
 
 #[test]
