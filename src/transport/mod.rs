@@ -43,6 +43,7 @@ mod tickets;
 mod websocket;
 
 use std::convert::Infallible;
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
 
@@ -53,7 +54,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, header};
 use tower::Service;
 
 pub(crate) use counters::Counters;
@@ -123,10 +124,19 @@ fn answer(app: App, mut request: Request<Body>) -> impl Future<Output = Response
     answered.map(move |answered| {
         let mut response = answered.unwrap_or_else(|_| panicked());
         if is_head {
-            *response.body_mut() = Body::empty();
+            leave_out_body(&mut response);
         }
         response
     })
+}
+
+/// The server states the length of a body that it sends; of one that is not sent it knows none.
+fn leave_out_body(response: &mut Response) {
+    let body = mem::take(response.body_mut());
+    if let Some(length @ 1..) = body.size_hint().exact() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
 }
 
 /// What is not a call is boxed, so that the future of a call has no room for it.

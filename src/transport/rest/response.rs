@@ -50,8 +50,8 @@ fn respond(status: StatusCode, mut headers: HeaderMap, body: &Outcome) -> Respon
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json; charset=utf-8"));
-    // Set here and not by the server, so that answers to `HEAD` have it too; a hook's own would be wrong.
-    headers.insert(header::CONTENT_LENGTH, text.len().into());
+    // The server's is right, a hook's own would be wrong.
+    headers.remove(header::CONTENT_LENGTH);
     // Put together by hand: the tuple would copy each header into a map of its own.
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
