@@ -11,7 +11,11 @@
 # is about ten times slower than what it shows. The kernel is Debian's for clouds, which is downloaded; WINGBEAT_KERNEL names another.
 set -euo pipefail
 
+for tool in qemu-system-x86_64 cpio busybox; do
+    command -v "$tool" >/dev/null || { echo "no $tool here: install qemu-system-x86, cpio and busybox-static" >&2; exit 1; }
+done
 bench=$(dirname "${BASH_SOURCE[0]}")/target/release/wingbeat-peers
+[ -x "$bench" ] || { echo "no $bench: build it first" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
