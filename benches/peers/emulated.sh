@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a bench that needs no broker and no Node inside an emulated machine, where it may open as many files as it wants and every
-# instruction, also of the kernel, takes one nanosecond: its "CPU µs" are thousands of instructions, the same in every run.
+# instruction, also of the kernel, takes one nanosecond: its "CPU µs" are thousands of instructions, whatever else runs beside it.
 #
 #   cargo build --release --manifest-path benches/peers/Cargo.toml
 #   WINGBEAT_BENCH_ROUNDS=1 benches/peers/emulated.sh growth connections

@@ -56,11 +56,12 @@ impl<'a, P: Fn(usize, usize) -> &'a Json> Frames<'a, P> {
         let fits = |made: &Made| {
             made.format == format.name() && made.range == range && made.variant == variant
         };
-        { &self.made }.iter().position(fits).unwrap_or_else(|| {
+        let found = self.made.iter().position(fits);
+        found.unwrap_or_else(|| {
             self.made.push(Made {
                 format: format.name(),
                 piece: self.encoded(format, range.clone(), variant),
-                range: range.clone(),
+                range,
                 variant,
             });
             self.made.len() - 1

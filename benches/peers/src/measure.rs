@@ -116,7 +116,7 @@ impl Plan {
             rounds: setting("WINGBEAT_BENCH_ROUNDS", 3)?,
             chart: env::var_os("WINGBEAT_BENCH_CHART").map(PathBuf::from),
             words: env::var("WINGBEAT_BENCH_SYSTEMS").unwrap_or_default(),
-            workloads: env::var("WINGBEAT_BENCH_WORKLOADS").unwrap_or("SABCD".into()),
+            workloads: workloads()?,
         })
     }
 
@@ -137,6 +137,18 @@ impl Plan {
             words.any(|word| system.label().contains(word))
         };
         systems.iter().filter(is_wanted).copied().collect()
+    }
+}
+
+/// Reads the letters of the workloads that are wanted.
+fn workloads() -> Outcome<String> {
+    let letters = env::var("WINGBEAT_BENCH_WORKLOADS").unwrap_or("SABCD".into());
+    let is_known = |letter: char| Workload::ALL.iter().any(|one| one.letter() == letter);
+    match letters.chars().find(|letter| !is_known(*letter)) {
+        Some(unknown) => {
+            Err(format!("WINGBEAT_BENCH_WORKLOADS: no workload is called '{unknown}'").into())
+        }
+        None => Ok(letters),
     }
 }
 
