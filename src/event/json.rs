@@ -111,9 +111,8 @@ impl Json {
     }
 
     /// Returns the text if it is known to be [plain](json::plain).
-    pub(crate) fn plain(&self) -> Option<&str> {
-        let text = self.0.text.get().filter(|_| self.0.is_plain)?;
-        std::str::from_utf8(text).ok()
+    pub(crate) fn plain(&self) -> Option<&Bytes> {
+        self.0.text.get().filter(|_| self.0.is_plain)
     }
 
     /// Tells whether the value is an array.

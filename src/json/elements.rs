@@ -24,6 +24,14 @@ impl<'a> Elements<'a> {
         Some(Self::Texts(SmallVec::into_iter(elements)))
     }
 
+    /// Returns the next element if it is a string.
+    pub(crate) fn first_string(&self) -> Option<&str> {
+        match self {
+            Self::Texts(texts) => plain::string(texts.as_slice().first()?),
+            Self::Values(values) => values.as_slice().first()?.as_str(),
+        }
+    }
+
     /// Takes the next element if it is a string.
     pub(crate) fn next_string(&mut self) -> Option<Cow<'a, str>> {
         match self {

@@ -31,7 +31,7 @@ pub(crate) fn string(text: &str) -> Option<&str> {
 }
 
 /// Returns the text of a member's value, if the plain object has that member; `None` for a plain value that is no object.
-pub(crate) fn member<'a>(plain: &'a str, wanted: &str) -> Option<Option<&'a str>> {
+pub(crate) fn member<'a>(plain: &'a [u8], wanted: &str) -> Option<Option<&'a [u8]>> {
     let mut found = None;
     let scanned = Scanner::new(plain).object(0, |name, value| {
         found = (name == wanted.as_bytes()).then(|| &plain[value]);
@@ -43,31 +43,33 @@ pub(crate) fn member<'a>(plain: &'a str, wanted: &str) -> Option<Option<&'a str>
 
 /// Scans a text to its end.
 fn whole<'a>(text: &'a str, scan: impl FnOnce(&mut Scanner<'a>) -> Option<()>) -> Option<()> {
-    let mut scanner = Scanner::new(text);
+    let mut scanner = Scanner::new(text.as_bytes());
     scan(&mut scanner)?;
-    (scanner.at == text.len()).then_some(())
+    scanner.rest.is_empty().then_some(())
 }
 
 /// Goes through a text; each method takes what it is named after, or returns `None` for what is not plain.
 struct Scanner<'a> {
-    text: &'a [u8],
-    at: usize,
+    length: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
-        let text = text.as_bytes();
-        Self { text, at: 0 }
+    fn new(text: &'a [u8]) -> Self {
+        Self {
+            length: text.len(),
+            rest: text,
+        }
     }
 
     fn value(&mut self, depth: usize) -> Option<()> {
-        match self.peek()? {
+        match self.rest.first()? {
             b'"' => self.string().map(drop),
             b'{' if depth < MAX_DEPTH => self.object(depth + 1, |_, _| Some(())),
             b'[' if depth < MAX_DEPTH => self.array(depth + 1, |_| {}),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
             _ => self.number(),
         }
     }
@@ -81,7 +83,7 @@ impl<'a> Scanner<'a> {
         let mut names = SmallVec::<[&[u8]; MAX_NAMES]>::new();
         self.list(*b"{}", |scanner| {
             let name = scanner.string()?;
-            scanner.word(":")?;
+            scanner.take(b':')?;
             let value = scanner.taken(|scanner| scanner.value(depth))?;
             let is_reserved = name == RESERVED.as_bytes();
             if names.len() == MAX_NAMES || names.contains(&name) || is_reserved {
@@ -119,9 +121,7 @@ impl<'a> Scanner<'a> {
     /// A string without escapes; returns what is between its quotes.
     fn string(&mut self) -> Option<&'a [u8]> {
         self.take(b'"')?;
-        let start = self.at;
-        self.at += unescaped(self.rest());
-        let string = &self.text[start..self.at];
+        let string = self.skip(unescaped(self.rest));
         self.take(b'"').map(|()| string)
     }
 
@@ -142,37 +142,33 @@ impl<'a> Scanner<'a> {
     }
 
     fn digits(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest();
-        let n = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += n;
-        (n > 0).then_some(&rest[..n])
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = self.skip(digits.count());
+        (!digits.is_empty()).then_some(digits)
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        self.rest().starts_with(word.as_bytes()).then_some(())?;
-        self.at += word.len();
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(word)?;
         Some(())
     }
 
     fn take(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then_some(())?;
-        self.at += 1;
-        Some(())
+        let (first, rest) = self.rest.split_first()?;
+        (*first == byte).then(|| self.rest = rest)
+    }
+
+    /// Takes so many bytes, or all there are.
+    fn skip(&mut self, n: usize) -> &'a [u8] {
+        let (skipped, rest) = self.rest.split_at_checked(n).unwrap_or((self.rest, &[]));
+        self.rest = rest;
+        skipped
     }
 
     /// Returns where the text is that was scanned.
     fn taken(&mut self, scan: impl FnOnce(&mut Self) -> Option<()>) -> Option<Range<usize>> {
-        let start = self.at;
+        let start = self.length - self.rest.len();
         scan(self)?;
-        Some(start..self.at)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        &self.text[self.at..]
+        Some(start..self.length - self.rest.len())
     }
 }
 
@@ -284,10 +280,10 @@ mod tests {
         assert_eq!(elements("[]").map(|cut| cut.len()), Some(0));
         assert_eq!(elements("{}"), None);
 
-        let object = r#"{"a":{"id":1},"id":"x"}"#;
-        assert_eq!(member(object, "id"), Some(Some(r#""x""#)));
+        let object = br#"{"a":{"id":1},"id":"x"}"#;
+        assert_eq!(member(object, "id"), Some(Some(&br#""x""#[..])));
         assert_eq!(member(object, "x"), Some(None));
-        assert_eq!(member("[1]", "id"), None);
+        assert_eq!(member(b"[1]", "id"), None);
     }
 
     proptest! {

@@ -26,11 +26,11 @@ impl<V> Properties<V> {
         }
     }
 
-    /// Puts a value in, in the place of another of the same key, and returns it.
-    pub(crate) fn insert(&mut self, key: String, value: V) -> &mut V {
-        match array_index(&key) {
-            Some(index) => replaced(self.indexed.entry(index), value),
-            None => self.named.entry(key).insert_entry(value).into_mut(),
+    /// Puts a value in, in the place of another of the same key, which it returns.
+    pub(crate) fn insert(&mut self, key: impl AsRef<str> + Into<String>, value: V) -> Option<V> {
+        match array_index(key.as_ref()) {
+            Some(index) => self.indexed.insert(index, value),
+            None => self.named.insert(key.into(), value),
         }
     }
 
@@ -54,16 +54,6 @@ impl<V> Properties<V> {
         let index = self.indexed.keys().next_back().copied().map(f64::from);
         let names = self.named.keys().filter_map(|name| number(name));
         names.chain(index).reduce(f64::max)
-    }
-}
-
-fn replaced<V>(entry: btree_map::Entry<'_, u32, V>, value: V) -> &mut V {
-    match entry {
-        btree_map::Entry::Occupied(mut entry) => {
-            entry.insert(value);
-            entry.into_mut()
-        }
-        btree_map::Entry::Vacant(entry) => entry.insert(value),
     }
 }
 

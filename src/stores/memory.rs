@@ -165,27 +165,33 @@ impl<T: Serialize + DeserializeOwned> Memory<T> {
         Ok(record)
     }
 
-    fn insert<'a>(&self, state: &'a mut State, mut record: Map<String, Value>) -> &'a Json {
+    fn insert(&self, state: &mut State, mut record: Map<String, Value>) -> Json {
         let given = record.get(&self.options.id).filter(|id| is_given(id));
         let id = given.cloned().unwrap_or_else(|| state.draw_id().into());
         record.insert(self.options.id.clone(), id.clone());
         let record = Json::from(Value::Object(record));
-        state.records.insert(key(&id), record)
+        state.records.insert(key(&id), record.clone());
+        record
     }
 
     /// Inserts a record as the text that it came as, with an id if it has none; `None` if it has to be read.
     fn insert_text(&self, data: &Json) -> Option<Json> {
         let text = data.plain().filter(|_| self.shape.is_none())?;
-        let given = plain::member(text, &self.options.id)?;
-        let mut state = self.state.write();
-        let (key, record) = match given {
-            Some(id) => (given_key(id)?, data.clone()),
-            None => {
-                let id = state.draw_id();
-                (id.to_string(), with_id(text, &self.options.id, id))
-            }
+        let Some(id) = plain::member(text, &self.options.id)? else {
+            return Some(self.insert_without_id(text));
         };
-        Some(state.records.insert(key, record).clone())
+        let key = given_key(id)?;
+        // What is replaced is freed behind the lock, for which others wait.
+        let _replaced = self.state.write().records.insert(key, data.clone());
+        Some(data.clone())
+    }
+
+    fn insert_without_id(&self, text: &[u8]) -> Json {
+        let mut state = self.state.write();
+        let id = state.draw_id();
+        let record = with_id(text, &self.options.id, id);
+        state.records.insert(id.to_string(), record.clone());
+        record
     }
 
     fn query(&self, params: &Params) -> Result<Query> {
@@ -406,7 +412,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Memory<T> {
             return Ok(created);
         }
         let record = self.read(data.into_value())?;
-        Ok(self.insert(&mut self.state.write(), record).clone())
+        Ok(self.insert(&mut self.state.write(), record))
     }
 }
 
@@ -438,20 +444,21 @@ fn shaped<T: Serialize + DeserializeOwned>(data: Value) -> Result<Value> {
 }
 
 /// Writes an id behind the members of a plain object.
-fn with_id(text: &str, name: &str, id: u64) -> Json {
-    let members = text.strip_suffix('}').unwrap_or(text);
+fn with_id(text: &[u8], name: &str, id: u64) -> Json {
+    let members = text.strip_suffix(b"}").unwrap_or(text);
     let mut record = Vec::with_capacity(text.len() + name.len() + ROOM);
-    record.extend_from_slice(members.as_bytes());
-    record.extend_from_slice(if members == "{" { b"" } else { b"," });
+    record.extend_from_slice(members);
+    record.extend_from_slice(if members == b"{" { b"" } else { b"," });
     json::write_string(&mut record, name);
     record.extend_from_slice(format!(":{id}}}").as_bytes());
     Json::from_valid_text(record.into())
 }
 
 /// Returns the key of an id that is plain text; `None` for one that counts as missing.
-fn given_key(id: &str) -> Option<String> {
+fn given_key(id: &[u8]) -> Option<&str> {
+    let id = std::str::from_utf8(id).ok()?;
     let is_missing = matches!(id, "0" | "null" | "false" | r#""""#);
-    (!is_missing).then(|| plain::string(id).unwrap_or(id).to_owned())
+    (!is_missing).then(|| plain::string(id).unwrap_or(id))
 }
 
 /// Ids that JavaScript takes for missing get the next number.

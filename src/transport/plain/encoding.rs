@@ -85,12 +85,9 @@ impl Encoding {
     pub(super) fn write_result(self, id: u64, result: Outcome) -> Bytes {
         match (self, result) {
             (Self::Json, Outcome::Text(json)) => {
-                let text = json.as_bytes();
-                let mut frame = TextFrame::with_capacity(text.len() + ROOM);
-                frame.push(format!("[{id},null,").as_bytes());
-                frame.push(text);
-                frame.push(b"]");
-                frame.finish()
+                let mut digits = itoa::Buffer::new();
+                let id = digits.format(id).as_bytes();
+                TextFrame::joined(&[b"[", id, b",null,", json.as_bytes(), b"]"]).finish()
             }
             (_, result) => {
                 let message = vec![id.into(), Value::Null, result.into_value()];
@@ -137,7 +134,7 @@ impl WireFormat for Events {
 
 /// RFC 6455 §7.4.1: a kind of data that can not be accepted.
 const WRONG_KIND: u16 = 1003;
-/// Room for an id, or for brackets, quotes and what has to be escaped in a name.
+/// Room for brackets, quotes and what has to be escaped in a name.
 const ROOM: usize = 32;
 const ANSWER: usize = 256;
 

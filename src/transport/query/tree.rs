@@ -188,7 +188,7 @@ impl Table {
     fn with(key: &str, node: Node) -> Self {
         let mut table = Self::default();
         if key != "__proto__" {
-            table.properties.insert(key.to_owned(), node);
+            table.properties.insert(key, node);
         }
         table
     }

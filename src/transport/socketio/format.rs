@@ -67,14 +67,11 @@ pub(super) fn result(ack: u64, answer: Answer) -> Bytes {
         0 => "43".into(),
         n => Cow::from(format!("46{n}-")),
     };
+    let mut digits = itoa::Buffer::new();
     result.written(|text| {
-        let mut frame = TextFrame::with_capacity(text.len() + HEAD);
-        frame.push(kind.as_bytes());
-        frame.push(ack.to_string().as_bytes());
-        frame.push(b"[null,");
-        frame.push(text);
-        frame.push(b"]");
-        frame.finish_with(&parts)
+        let ack = digits.format(ack).as_bytes();
+        let pieces = [kind.as_bytes(), ack, b"[null,", text, b"]"];
+        TextFrame::joined(&pieces).finish_with(&parts)
     })
 }
 
@@ -118,8 +115,6 @@ pub(super) fn invalid_namespace(namespace: &str) -> Bytes {
 /// Room for brackets, quotes and what has to be escaped in a name.
 const ROOM: usize = 16;
 const ANSWER: usize = 256;
-/// Room for what is around a result: kind, id and brackets.
-const HEAD: usize = 40;
 
 #[cfg(test)]
 mod tests {

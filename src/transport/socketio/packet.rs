@@ -58,9 +58,8 @@ impl<'a> Packet<'a> {
 impl<'a> Body<'a> {
     /// Makes an event of what is not parsed.
     fn event(ack: Option<u64>, arguments: Elements<'a>) -> Option<Self> {
-        let mut name = arguments.clone();
-        let is_name = match name.next_string() {
-            Some(name) => !RESERVED.contains(&&*name),
+        let is_name = match arguments.first_string() {
+            Some(name) => !RESERVED.contains(&name),
             None => arguments.clone().next()?.is_number(),
         };
         is_name.then_some(Self::Event { ack, arguments })
@@ -112,10 +111,8 @@ fn namespace(text: &str) -> (&str, &str) {
 
 /// Reads the digits of an ack id; `None` for one that no counter reaches.
 fn ack(text: &str) -> Option<(Option<u64>, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    match text.split_at(end) {
+    let digits = text.bytes().take_while(u8::is_ascii_digit);
+    match text.split_at(digits.count()) {
         ("", rest) => Some((None, rest)),
         (digits, rest) => Some((Some(digits.parse().ok()?), rest)),
     }

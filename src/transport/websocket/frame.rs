@@ -16,9 +16,14 @@ impl TextFrame {
 
     /// Makes a frame of finished text.
     pub(crate) fn of(text: &str) -> Bytes {
-        let mut frame = Self::with_capacity(text.len());
-        frame.push(text.as_bytes());
-        frame.finish()
+        Self::joined(&[text.as_bytes()]).finish()
+    }
+
+    /// Starts a frame with pieces and room for nothing more, so that ending it takes no further memory.
+    pub(crate) fn joined(pieces: &[&[u8]]) -> Self {
+        let mut frame = Self::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+        pieces.iter().for_each(|piece| frame.push(piece));
+        frame
     }
 
     /// Appends a piece; all pieces together are UTF-8.
