@@ -4,13 +4,14 @@
 
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{FutureExt, poll};
+use futures_util::FutureExt;
+use futures_util::task::noop_waker_ref;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
@@ -37,25 +38,27 @@ impl Tasks {
         self.tracker.spawn(self.guarded(name, future))
     }
 
-    /// Runs a future to its end, also when nobody waits for that any more; `None` when it panicked.
+    /// Runs a future to its end, also when nobody waits for that.
     ///
     /// What it does before it waits for something it does at once, in the task that asks; it gets a task of its own if it
-    /// waits. A task costs more than most of what never waits.
-    pub(crate) async fn run<T, F>(&self, name: &'static str, future: F) -> Option<T>
+    /// waits. A task costs more than most of what never waits. Who closes has to wait for those who ask, and then for the tasks.
+    pub(crate) fn run<T, F>(&self, name: &'static str, future: F) -> Run<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        // A close that comes in between waits for it as for a task.
-        let token = self.token();
-        // Boxed first: what is put around it moves a pointer.
-        let mut guarded = self.guarded(name, Box::pin(future));
-        if let Poll::Ready(outcome) = poll!(&mut guarded) {
-            return outcome;
+        let mut future = Box::pin(future);
+        // A task of its own polls it again, so nobody need be woken.
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+        match polled {
+            Ok(Poll::Ready(output)) => Run::Done(Some(output)),
+            Ok(Poll::Pending) => Run::Waits(self.spawn(name, future)),
+            Err(_) => {
+                note_panic(&self.panics, name);
+                Run::Done(None)
+            }
         }
-        let task = self.tracker.spawn(guarded);
-        drop(token);
-        task.await.ok().flatten()
     }
 
     /// Logs and counts a panic; the outcome is `None` then.
@@ -65,12 +68,9 @@ impl Tasks {
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + use<F> {
         let panics = Arc::clone(&self.panics);
-        let guarded = AssertUnwindSafe(future).catch_unwind().map(move |outcome| {
-            outcome.inspect_err(|_| {
-                panics.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(task = name, "a task panicked");
-            })
-        });
+        let guarded = AssertUnwindSafe(future)
+            .catch_unwind()
+            .map(move |outcome| outcome.inspect_err(|_| note_panic(&panics, name)));
         guarded
             .map(Result::ok)
             .instrument(tracing::debug_span!("task", name))
@@ -79,11 +79,6 @@ impl Tasks {
     /// Counts something that is no task as one until the token is dropped.
     pub(crate) fn token(&self) -> TaskTrackerToken {
         self.tracker.token()
-    }
-
-    /// Tells whether the tasks were asked to end.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.token.is_cancelled()
     }
 
     /// Asks every task to end.
@@ -113,6 +108,27 @@ impl Tasks {
         self.cancel();
         self.finished(deadline).await
     }
+}
+
+/// A future that was run as far as it goes at once; `None` stands for a panic.
+pub(crate) enum Run<T> {
+    Done(Option<T>),
+    Waits(JoinHandle<Option<T>>),
+}
+
+impl<T> Run<T> {
+    /// Waits for its end.
+    pub(crate) async fn end(self) -> Option<T> {
+        match self {
+            Self::Done(output) => output,
+            Self::Waits(task) => task.await.ok().flatten(),
+        }
+    }
+}
+
+fn note_panic(panics: &AtomicU64, name: &'static str) {
+    panics.fetch_add(1, Ordering::Relaxed);
+    tracing::error!(task = name, "a task panicked");
 }
 
 /// Lets others run, also those for whom something comes in the meantime.
@@ -187,10 +203,10 @@ mod tests {
         );
         assert_eq!(tasks.panics(), 1);
         assert_eq!(
-            tasks.run("bad", async { panic!("on purpose") }).await,
+            tasks.run("bad", async { panic!("on purpose") }).end().await,
             None::<()>
         );
-        assert_eq!(tasks.run("good", async { 1 }).await, Some(1));
+        assert_eq!(tasks.run("good", async { 1 }).end().await, Some(1));
         assert_eq!(tasks.panics(), 2);
     }
 
@@ -199,11 +215,11 @@ mod tests {
         let tasks = Tasks::default();
         let (told, hears) = tokio::sync::oneshot::channel();
         let (done, is_done) = tokio::sync::oneshot::channel();
-        let mut run = Box::pin(tasks.run("abandoned", async move {
+        let run = tasks.run("abandoned", async move {
             let heard: Result<i32, _> = hears.await;
             let _ = done.send(heard);
-        }));
-        assert!(poll!(run.as_mut()).is_pending());
+        });
+        assert!(matches!(run, Run::Waits(_)));
         drop(run);
         told.send(7).unwrap();
         assert_eq!(is_done.await.unwrap(), Ok(7));

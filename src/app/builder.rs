@@ -465,7 +465,7 @@ impl AppBuilder {
         routes.set_open(open, self.open_paths);
         let secret = self.ticket_secret.as_deref();
         let tickets = Tickets::new(secret, self.config.ticket_lifetime);
-        App(Arc::new(Inner {
+        App::of(Arc::new(Inner {
             sync: Sync::new(parts, &self.config.name, services, dispatch.clone()),
             entrance: self.entrance.opened(self.config.max_connections),
             config: self.config,

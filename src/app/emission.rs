@@ -18,8 +18,7 @@ impl App {
     ///
     /// Without sync the call's own client hears its event before the answer, as with Feathers; with sync it never waits
     /// for the broker.
-    pub(super) async fn emit_events(&self, context: &HookContext) {
-        let entry = context.entry();
+    pub(super) async fn emit_events(&self, entry: &Entry, context: &HookContext) {
         let Some(name) = context
             .event
             .as_ref()

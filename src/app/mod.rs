@@ -9,6 +9,7 @@ mod shutdown;
 mod stats;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
 use tracing::Instrument;
@@ -27,10 +28,10 @@ use crate::event::{Listener, Listeners, Scope};
 use crate::hooks::HookContext;
 use crate::service::typed::{ServiceType, TypedHandle};
 use crate::service::{
-    Answer, Asker, Call, Method, Outcome, Params, Reply, Route, Routes, ServiceHandle, stripped,
+    Answer, Asker, Call, Entry, Method, Params, Reply, Route, Routes, ServiceHandle, stripped,
 };
 use crate::sync::Sync;
-use crate::tasks::Tasks;
+use crate::tasks::{Run, Tasks};
 use crate::trace;
 use crate::transport::{Counters, Entrance, Tickets, engineio, observe};
 
@@ -50,7 +51,10 @@ use crate::transport::{Counters, Entrance, Tickets, engineio, observe};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct App(Arc<Inner>);
+pub struct App(Arc<Share>);
+
+/// What clones of an app count. Those for one client have a count of their own: one that all threads write is slow to reach.
+struct Share(Arc<Inner>);
 
 /// A way to an app that does not keep it alive, for services that the app owns.
 #[derive(Clone, Debug)]
@@ -214,12 +218,9 @@ impl App {
     pub async fn call(&self, call: Call) -> Result<Reply> {
         let path = stripped(&call.path);
         let route = self.0.routes.lookup(path).ok_or_else(|| not_found(path))?;
-        let (app, context) = (self.clone(), self.context(route, call));
-        let run = async move { app.run(context).await };
         // Always a task: calls out of calls, however deep, take no stack.
-        let done = self.0.calls.spawn("call", run).await;
-        let answer = done.ok().flatten().unwrap_or_else(panicked);
-        answer.map(Reply::from)
+        let run = self.0.calls.spawn("call", run(self.context(route, call)));
+        answer(run.await.ok().flatten()).map(Reply::from)
     }
 
     /// Adds a listener for the events of a service: `Scope::Local` hears this node's only.
@@ -242,54 +243,28 @@ impl App {
     }
 
     /// Begins a client's call, whose service is found. The context is boxed, for futures that hold it are moved more than once.
-    pub(crate) fn asked(&self, route: Route, method: Method) -> Box<HookContext> {
-        Box::new(HookContext::new(self.clone(), route, method, Asker::Client))
+    pub(crate) fn asked(&self, entry: &Entry, method: Method, params: Params) -> Box<HookContext> {
+        let context = HookContext::new(self.clone(), entry, method, params, Asker::Client);
+        Box::new(context)
     }
 
-    /// Runs a client's call to its end.
-    pub(crate) async fn invoke(&self, context: Box<HookContext>) -> Result<Answer> {
-        let app = self.clone();
-        let run = async move { app.run(context).await };
-        let done = self.0.calls.run("call", run).await;
-        done.unwrap_or_else(panicked)
-    }
-
-    async fn run(&self, mut context: Box<HookContext>) -> Result<Answer> {
-        let span = trace::call(&mut context);
-        self.run_hooks(context).instrument(span).await
-    }
-
-    async fn run_hooks(&self, mut context: Box<HookContext>) -> Result<Answer> {
-        let entry = Arc::clone(context.entry());
-        entry.chains.run(&mut context).await?;
-        self.emit_events(&context).await;
-        let HookContext {
-            result,
-            text,
-            dispatch,
-            http,
-            ..
-        } = *context;
-        let text = text.map(Outcome::Text);
-        Ok(Answer {
-            result: result.map(Outcome::Value).or(text).unwrap_or_default(),
-            dispatch,
-            http,
-        })
+    /// Runs a client's call, to its end whoever waits for that; [`answer`] tells what came of it.
+    pub(crate) fn run(&self, context: Box<HookContext>) -> Run<Result<Box<HookContext>>> {
+        self.0.calls.run("call", run(context))
     }
 
     /// Makes what goes through the hooks of a call inside the process.
-    fn context(&self, route: Route, call: Call) -> Box<HookContext> {
+    fn context(&self, route: Route<'_>, call: Call) -> Box<HookContext> {
         let has_data = !matches!(call.method, Method::Find | Method::Get | Method::Remove);
-        let context = HookContext::new(self.clone(), route, call.method, Asker::Process);
+        let params = Params {
+            route: route.params,
+            ..call.params
+        };
+        let app = self.clone();
+        let context = HookContext::new(app, route.entry, call.method, params, Asker::Process);
         let mut context = Box::new(context);
         context.id = call.id;
         context.data = has_data.then_some(call.data);
-        let route = std::mem::take(&mut context.params.route);
-        context.params = Params {
-            route,
-            ..call.params
-        };
         context.sync(call.sync);
         context
     }
@@ -312,7 +287,16 @@ impl App {
     /// ```
     #[must_use]
     pub fn downgrade(&self) -> AppHandle {
-        AppHandle(Arc::downgrade(&self.0))
+        AppHandle(Arc::downgrade(&self.0.0))
+    }
+
+    /// Returns this app for one more client, whose calls clone it.
+    pub(crate) fn apart(&self) -> Self {
+        Self::of(Arc::clone(&self.0.0))
+    }
+
+    fn of(inner: Arc<Inner>) -> Self {
+        Self(Arc::new(Share(inner)))
     }
 
     pub(crate) fn routes(&self) -> &Routes {
@@ -352,7 +336,15 @@ impl AppHandle {
     /// Returns the app, unless it is gone.
     #[must_use]
     pub fn upgrade(&self) -> Option<App> {
-        self.0.upgrade().map(App)
+        self.0.upgrade().map(App::of)
+    }
+}
+
+impl Deref for Share {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
     }
 }
 
@@ -377,11 +369,31 @@ impl fmt::Debug for Inner {
     }
 }
 
-fn panicked() -> Result<Answer> {
-    Err(Error::new(
-        ErrorName::GeneralError,
-        "the call failed unexpectedly; the log says more",
-    ))
+/// Runs a call with its hooks and sends its events. The context comes back as it is: to move its parts through each of the
+/// futures costs more than most hooks.
+async fn run(mut context: Box<HookContext>) -> Result<Box<HookContext>> {
+    let span = trace::call(&mut context);
+    run_hooks(context).instrument(span).await
+}
+
+async fn run_hooks(mut context: Box<HookContext>) -> Result<Box<HookContext>> {
+    let app = context.app().clone();
+    let entry = app.routes().entry(context.place());
+    entry.chains.run(&mut context).await?;
+    app.emit_events(entry, &context).await;
+    Ok(context)
+}
+
+/// Makes the answer of a call that has run; `None` for one that panicked.
+pub(crate) fn answer(ran: Option<Result<Box<HookContext>>>) -> Result<Answer> {
+    let panicked = || {
+        Error::new(
+            ErrorName::GeneralError,
+            "the call failed unexpectedly; the log says more",
+        )
+    };
+    let ran = ran.unwrap_or_else(|| Err(panicked()));
+    ran.map(Answer::from)
 }
 
 /// All paths without a service have one place among the listeners.

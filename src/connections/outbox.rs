@@ -185,6 +185,17 @@ impl Outbox {
         }
     }
 
+    /// Takes an answer from the task that empties this next, which need not be woken: it is written at once if it is the last of
+    /// those that belong together and none of them waits. Returns true when so much waits that the socket should be given some.
+    pub(crate) fn answer(&self, piece: Piece, is_last: bool) -> bool {
+        let mut state = self.state.lock();
+        let is_written = is_last && !matches!(state.write_past(&piece.bytes), Written::Nothing);
+        if !is_written && state.closed.is_none() {
+            self.keep(&mut state, piece);
+        }
+        state.bytes > self.limits.bytes / 2 || state.n_frames > self.limits.frames / 2
+    }
+
     /// Writes what was held, as far as the socket takes it.
     pub(crate) fn flush(&self) {
         let mut state = self.state.lock();
@@ -226,11 +237,6 @@ impl Outbox {
     pub(crate) fn close(&self, reason: CloseReason) {
         self.state.lock().close(reason);
         self.writer.wake();
-    }
-
-    /// Wakes nobody until it is asked again.
-    pub(crate) fn let_sleep(&self) {
-        drop(self.writer.take());
     }
 
     /// Moves everything that waits into `frames`.

@@ -16,18 +16,18 @@ use crate::service::{AnyService, Invocation, Method, TextCall};
 pub(crate) struct Chains(Vec<(Arc<str>, Arc<[Step]>)>);
 
 /// Where a chain ends: the method itself.
-type Endpoint = Arc<dyn AnyService>;
+pub(crate) struct Endpoint {
+    service: Arc<dyn AnyService>,
+    /// Whether a hook may look at the data behind the method, which gets a copy of it then.
+    keeps_data: bool,
+    /// Whether the service has the answer as text, and no hook looks at it.
+    passes_on: bool,
+}
 
 pub(crate) enum Step {
     Around(AroundHook),
     Level(Level),
-    Method {
-        service: Endpoint,
-        /// Whether a hook may look at the data behind the method, which gets a copy of it then.
-        keeps_data: bool,
-        /// Whether the service has the answer as text, and no hook looks at it.
-        passes_on: bool,
-    },
+    Method(Endpoint),
 }
 
 /// Before, after and error hooks of one level that belong together, in the order in which they run.
@@ -45,7 +45,7 @@ impl Chains {
         methods: &[Arc<str>],
         app: &Hooks,
         service: &Hooks,
-        endpoint: &Endpoint,
+        endpoint: &Arc<dyn AnyService>,
     ) -> Self {
         let chain = |name: &Arc<str>| {
             (
@@ -65,15 +65,7 @@ impl Chains {
     /// Tells whether no hook looks at the data of a method, nor at its result, and the service takes both as text.
     pub(crate) fn pass_text(&self, method: &str) -> bool {
         let steps = self.of(method);
-        steps.is_some_and(|steps| {
-            matches!(
-                steps,
-                [Step::Method {
-                    passes_on: true,
-                    ..
-                }]
-            )
-        })
+        steps.is_some_and(|steps| matches!(steps, [Step::Method(endpoint)] if endpoint.passes_on))
     }
 
     /// Runs a call's hooks and its method; afterwards the context holds a result, or the call failed.
@@ -81,7 +73,11 @@ impl Chains {
         let Some(steps) = self.of(context.method.as_str()) else {
             return Err(crate::service::unsupported(context.method.as_str()));
         };
-        Next(steps).run(context).await?;
+        match steps {
+            // Most have no hooks, and need no box.
+            [Step::Method(endpoint)] => endpoint.call(context).await?,
+            steps => Next(steps).run(context).await?,
+        }
         context.kind = HookKind::Around;
         Ok(())
     }
@@ -102,14 +98,7 @@ impl<'a> Next<'a> {
         match self.0.split_first() {
             Some((Step::Around(hook), rest)) => hook(context, Next(rest)),
             Some((Step::Level(level), rest)) => level.run(context, Next(rest)).boxed(),
-            Some((
-                Step::Method {
-                    service,
-                    keeps_data,
-                    passes_on,
-                },
-                _,
-            )) => call_method(&**service, context, *keeps_data, *passes_on).boxed(),
+            Some((Step::Method(endpoint), _)) => endpoint.call(context).boxed(),
             None => std::future::ready(Ok(())).boxed(),
         }
     }
@@ -179,35 +168,37 @@ async fn run_all(hooks: &[Hook], context: &mut HookContext, kind: HookKind) -> R
     Ok(())
 }
 
-async fn call_method(
-    service: &dyn AnyService,
-    context: &mut HookContext,
-    keeps_data: bool,
-    passes_on: bool,
-) -> Result<()> {
-    if context.result.is_some() {
-        return Ok(());
+impl Endpoint {
+    async fn call(&self, context: &mut HookContext) -> Result<()> {
+        if context.result.is_some() {
+            return Ok(());
+        }
+        if self.passes_on && context.takes_text() {
+            let call = TextCall {
+                method: context.method.clone(),
+                id: context.id.clone(),
+                data: context.given_text(self.keeps_data),
+            };
+            context.text = Some(self.service.text(call, &context.params).await?);
+        } else {
+            let invocation = Invocation {
+                data: context.given_data(self.keeps_data).unwrap_or(Value::Null),
+                method: &context.method,
+                id: context.id.clone(),
+                params: &context.params,
+            };
+            context.result = Some(self.service.invoke(invocation).await?);
+        }
+        Ok(())
     }
-    if passes_on && context.takes_text() {
-        let call = TextCall {
-            method: context.method.clone(),
-            id: context.id.clone(),
-            data: context.given_text(keeps_data),
-        };
-        context.text = Some(service.text(call, &context.params).await?);
-    } else {
-        let invocation = Invocation {
-            data: context.given_data(keeps_data).unwrap_or(Value::Null),
-            method: &context.method,
-            id: context.id.clone(),
-            params: &context.params,
-        };
-        context.result = Some(service.invoke(invocation).await?);
-    }
-    Ok(())
 }
 
-fn steps(method: &Method, app: &Hooks, service: &Hooks, endpoint: &Endpoint) -> Arc<[Step]> {
+fn steps(
+    method: &Method,
+    app: &Hooks,
+    service: &Hooks,
+    endpoint: &Arc<dyn AnyService>,
+) -> Arc<[Step]> {
     let around = |hooks| chosen(hooks, method).map(Step::Around);
     let level = |hooks| Level::parts(hooks, method).map(Step::Level);
     around(&app.around)
@@ -215,12 +206,12 @@ fn steps(method: &Method, app: &Hooks, service: &Hooks, endpoint: &Endpoint) -> 
         .chain(around(&service.wrap))
         .chain(around(&service.around))
         .chain(level(service))
-        .chain([Step::Method {
+        .chain([Step::Method(Endpoint {
             service: Arc::clone(endpoint),
             keeps_data: [app, service].iter().any(|hooks| hooks.look_behind(method)),
             passes_on: endpoint.has_text(method.as_str())
                 && ![app, service].iter().any(|hooks| hooks.see_result(method)),
-        }])
+        })])
         .collect()
 }
 

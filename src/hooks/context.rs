@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::event::Json;
 use crate::json::shape::{self, Misfit};
-use crate::service::{Asker, Entry, Id, Method, Params, Route, SyncContext};
+use crate::service::{Asker, Entry, Id, Method, Params, SyncContext};
 
 /// One call on its way through the hooks.
 ///
@@ -74,7 +74,8 @@ pub struct HookContext {
     /// What is there in place of a result that no hook looks at.
     pub(crate) text: Option<Json>,
     app: App,
-    entry: Arc<Entry>,
+    /// Where its service is.
+    place: usize,
     sync: bool,
 }
 
@@ -126,16 +127,16 @@ pub struct Http {
 }
 
 impl HookContext {
-    /// Begins a call without id and data; of the params it has those of the route.
-    pub(crate) fn new(app: App, route: Route, method: Method, asker: Asker) -> Self {
-        let Route { entry, params } = route;
-        let event = method.event().map(|event| entry.event_name(event));
-        let params = Params {
-            route: params,
-            ..Params::default()
-        };
+    /// Begins a call without id and data.
+    pub(crate) fn new(
+        app: App,
+        entry: &Entry,
+        method: Method,
+        params: Params,
+        asker: Asker,
+    ) -> Self {
         Self {
-            event,
+            event: method.event().map(|event| entry.event_name(event)),
             id: None,
             data: None,
             params,
@@ -150,7 +151,7 @@ impl HookContext {
             sync: true,
             method,
             app,
-            entry,
+            place: entry.place,
         }
     }
 
@@ -198,7 +199,7 @@ impl HookContext {
     /// Returns the path of the service, as it was registered.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.entry.path
+        &self.entry().path
     }
 
     /// Returns the method of the call.
@@ -246,7 +247,7 @@ impl HookContext {
 
     /// Takes the data of a client, as it is where no hook looks at it, or else as a value.
     pub(crate) fn set_data(&mut self, data: Json) {
-        if self.entry.takes_text(&self.method) {
+        if self.entry().takes_text(&self.method) {
             self.data_text = Some(data);
         } else {
             self.data = Some(data.into_value());
@@ -255,7 +256,7 @@ impl HookContext {
 
     /// Returns the data for the method; hooks that run later find it only if it is kept.
     pub(super) fn given_data(&mut self, keeps_data: bool) -> Option<Value> {
-        if keeps_data || self.entry.sync_context.is_some() {
+        if keeps_data || self.entry().sync_context.is_some() {
             self.data.clone()
         } else {
             self.data.take()
@@ -271,16 +272,20 @@ impl HookContext {
 
     /// Tells whether the result may be text: a client gets it, and what goes to other nodes has no need of the value.
     pub(super) fn takes_text(&self) -> bool {
-        self.asker == Asker::Client && self.entry.needs_no_values()
+        self.asker == Asker::Client && self.entry().needs_no_values()
     }
 
-    pub(crate) fn entry(&self) -> &Arc<Entry> {
-        &self.entry
+    pub(crate) fn entry(&self) -> &Entry {
+        self.app.routes().entry(self.place)
+    }
+
+    pub(crate) fn place(&self) -> usize {
+        self.place
     }
 
     /// Returns the fields that the service lets out besides the standard ones.
     pub(crate) fn extra_fields(&self) -> Map<String, Value> {
-        self.entry
+        self.entry()
             .sync_context
             .as_ref()
             .map(|fields: &SyncContext| fields(self))

@@ -12,7 +12,7 @@ use crate::app::{App, ByHand};
 use crate::channels::is_truthy;
 use crate::error::Result;
 use crate::event::{Json, Listener, Scope};
-use crate::hooks::Http;
+use crate::hooks::{HookContext, Http};
 use crate::json;
 
 /// One invocation of a service method.
@@ -112,6 +112,24 @@ impl Answer {
     pub(crate) fn into_message(self) -> Outcome {
         let dispatch = self.dispatch.filter(is_truthy);
         dispatch.map_or(self.result, Outcome::Value)
+    }
+}
+
+impl From<Box<HookContext>> for Answer {
+    fn from(context: Box<HookContext>) -> Self {
+        let HookContext {
+            result,
+            text,
+            dispatch,
+            http,
+            ..
+        } = *context;
+        let text = text.map(Outcome::Text);
+        Self {
+            result: result.map(Outcome::Value).or(text).unwrap_or_default(),
+            dispatch,
+            http,
+        }
     }
 }
 

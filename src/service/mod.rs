@@ -24,7 +24,7 @@ pub(crate) use call::{Answer, Asker, Outcome};
 pub use call::{Call, PendingCall, Reply, ServiceHandle};
 pub use id::Id;
 pub use method::Method;
-pub use params::Params;
+pub use params::{CallExtensions, Params};
 pub use registration::Registration;
 pub(crate) use registration::{SyncContext, valid_event_name};
 pub(crate) use routes::{Entry, Route, Routes, stripped};

@@ -1,5 +1,6 @@
 //! The inputs of a call besides its id and data.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock};
 
 use http::{Extensions, HeaderMap};
@@ -33,7 +34,25 @@ pub struct Params {
     pub properties: Map<String, Value>,
     /// Typed values for hooks and services, first of all those that layers of the host added to the request or to the
     /// connection's handshake; they are never sent anywhere.
-    pub extensions: Extensions,
+    pub extensions: CallExtensions,
+}
+
+/// The typed values of a call. Those of a connection are shared by all its calls, until one changes what it has.
+///
+/// ```
+/// use wingbeat::Params;
+///
+/// #[derive(Clone)]
+/// struct Tenant(u32);
+///
+/// let mut params = Params::default();
+/// params.extensions.insert(Tenant(7));
+/// assert_eq!(params.extensions.get::<Tenant>().map(|tenant| tenant.0), Some(7));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CallExtensions {
+    own: Option<Extensions>,
+    of: Option<Connection>,
 }
 
 impl Default for Params {
@@ -46,8 +65,45 @@ impl Default for Params {
             connection: None,
             trace: None,
             properties: Map::new(),
-            extensions: Extensions::new(),
+            extensions: CallExtensions::default(),
         }
+    }
+}
+
+impl CallExtensions {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self {
+            own: None,
+            of: Some(connection.clone()),
+        }
+    }
+}
+
+impl From<Extensions> for CallExtensions {
+    fn from(extensions: Extensions) -> Self {
+        Self {
+            own: Some(extensions),
+            of: None,
+        }
+    }
+}
+
+impl Deref for CallExtensions {
+    type Target = Extensions;
+
+    fn deref(&self) -> &Extensions {
+        static NONE: LazyLock<Extensions> = LazyLock::new(Extensions::new);
+        let of = || self.of.as_ref().map(Connection::extensions);
+        self.own.as_ref().or_else(of).unwrap_or(&NONE)
+    }
+}
+
+/// Copies what a connection has.
+impl DerefMut for CallExtensions {
+    fn deref_mut(&mut self) -> &mut Extensions {
+        let of = self.of.as_ref().map(Connection::extensions);
+        self.own
+            .get_or_insert_with(|| of.cloned().unwrap_or_default())
     }
 }
 
@@ -83,3 +139,26 @@ fn header_entry((name, value): (&http::HeaderName, &http::HeaderValue)) -> (Stri
 }
 
 static NO_HEADERS: LazyLock<Arc<HeaderMap>> = LazyLock::new(Arc::default);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connections::{ConnectionInfo, Plain};
+
+    #[test]
+    fn a_call_has_the_values_of_its_connection_until_it_changes_them() {
+        let mut info = ConnectionInfo::bare(&Plain);
+        info.extensions.insert("ada");
+        let connection = Connection::new(1, info);
+        let (one, mut other) = (
+            CallExtensions::of(&connection),
+            CallExtensions::of(&connection),
+        );
+        assert!(std::ptr::eq(&raw const *one, connection.extensions()));
+        other.insert("bob");
+        other.insert(7);
+        assert_eq!(one.get(), Some(&"ada"));
+        assert_eq!((other.get(), other.get()), (Some(&"bob"), Some(&7)));
+        assert_eq!(connection.extensions().get::<i32>(), None);
+    }
+}

@@ -90,8 +90,8 @@ pub(crate) struct Routes {
 
 /// What a path leads to.
 #[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) entry: Arc<Entry>,
+pub(crate) struct Route<'a> {
+    pub(crate) entry: &'a Entry,
     pub(crate) params: Map<String, Value>,
 }
 
@@ -116,18 +116,18 @@ impl Routes {
     }
 
     /// Finds the service that answers a path as a client writes it.
-    pub(crate) fn lookup(&self, path: &str) -> Option<Route> {
+    pub(crate) fn lookup(&self, path: &str) -> Option<Route<'_>> {
         let path = stripped(path);
         // Most paths are the very name of a service, and the tree would come to the same.
         if let Some(entry) = self.registered(path).filter(|_| !path.contains(':')) {
             return Some(Route {
                 params: entry.route_params.clone(),
-                entry: Arc::clone(entry),
+                entry,
             });
         }
         let segments: Vec<&str> = segments(path).collect();
         let mut values = Vec::new();
-        let entry = Arc::clone(self.root.descend(&segments, &mut values)?);
+        let entry = self.root.descend(&segments, &mut values)?;
         let mut params = entry.route_params.clone();
         // The innermost placeholder stands first, as in Feathers.
         params.extend(
@@ -167,6 +167,11 @@ impl Routes {
         self.by_path.get(path)
     }
 
+    /// Returns the service of a call, which has been found.
+    pub(crate) fn entry(&self, place: usize) -> &Entry {
+        &self.by_place[place]
+    }
+
     /// Returns the service at a place.
     pub(crate) fn at(&self, place: usize) -> Option<&Arc<Entry>> {
         let open = || self.open.as_ref().filter(|open| open.place == place);
@@ -179,7 +184,7 @@ impl Routes {
     }
 }
 
-impl Route {
+impl Route<'_> {
     /// Takes the id out of the params, where a REST call has it.
     pub(crate) fn take_id(&mut self) -> Option<Id> {
         match self.params.shift_remove("__id") {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::Json;
 use crate::hooks::HookContext;
 use crate::json::elements::Elements;
-use crate::service::{Id, Method, Params, Route};
+use crate::service::{CallExtensions, Id, Method, Params, Route};
 use crate::trace::TraceContext;
 
 /// What the arguments say besides path and method.
@@ -40,16 +40,16 @@ pub(super) fn call(
     let method = Method::from(method);
     let takes_text = route.entry.takes_text(&method);
     let inputs = inputs(&method, arguments, takes_text)?;
-    let mut context = app.asked(route, method);
+    let params = params(connection, route.params, inputs.query);
+    let mut context = app.asked(route.entry, method, params);
     context.id = inputs.id;
     if let Some(data) = inputs.data {
         context.set_data(data);
     }
-    complete(&mut context.params, connection, inputs.query);
     Ok(context)
 }
 
-fn route(app: &App, path: &str) -> Result<Route> {
+fn route<'a>(app: &'a App, path: &str) -> Result<Route<'a>> {
     let route = app.routes().lookup(path);
     route.ok_or_else(|| Error::not_found(format!("Service '{path}' not found")))
 }
@@ -118,14 +118,17 @@ fn numbered(values: impl Iterator<Item = Value>) -> Result<Map<String, Value>> {
     Ok(numbered)
 }
 
-fn complete(params: &mut Params, connection: &Connection, query: Map<String, Value>) {
-    params.query = query;
-    params.provider = Some(connection.provider());
-    params.headers = connection.shared_headers();
-    params.trace = TraceContext::of(connection.headers());
-    params.properties = connection.properties();
-    params.connection = Some(connection.clone());
-    params.extensions = connection.extensions().clone();
+fn params(connection: &Connection, route: Map<String, Value>, query: Map<String, Value>) -> Params {
+    Params {
+        query,
+        route,
+        provider: Some(connection.provider()),
+        headers: connection.shared_headers(),
+        trace: TraceContext::of(connection.headers()),
+        properties: connection.properties(),
+        connection: Some(connection.clone()),
+        extensions: CallExtensions::of(connection),
+    }
 }
 
 const MAX_NUMBERED: usize = 1_000;

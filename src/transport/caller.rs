@@ -9,8 +9,12 @@ use futures_util::FutureExt;
 use futures_util::task::noop_waker_ref;
 use tokio::time::Instant;
 
-use crate::app::{App, Config};
-use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained, Sender};
+use crate::app::{self, App, Config};
+use crate::connections::{CloseReason, Connection, ConnectionInfo, Drained, Piece, Sender};
+use crate::error::Result;
+use crate::hooks::HookContext;
+use crate::service::Answer;
+use crate::tasks::Run;
 use crate::transport::addresses::Seat;
 use crate::transport::calls::Calls;
 use crate::transport::rates::Rates;
@@ -21,7 +25,12 @@ use crate::transport::websocket::LONGEST;
 pub(super) struct Caller {
     app: App,
     state: State,
+    /// Those that wait for something.
     calls: Calls,
+    /// Whether nothing has come behind the message that is taken.
+    is_last: bool,
+    /// Whether so many answers wait that the socket should be given some before more are asked for.
+    is_crowded: bool,
     /// What its protocol has for a client whose session the app ended.
     farewell: Option<fn() -> Bytes>,
     /// What it has sent of late; `None` where that is not limited.
@@ -39,12 +48,14 @@ enum State {
 
 impl Caller {
     /// Makes a client that is not connected yet.
-    pub(super) fn new(app: App, info: ConnectionInfo, seat: Option<Seat>) -> Self {
+    pub(super) fn new(app: &App, info: ConnectionInfo, seat: Option<Seat>) -> Self {
         let rates = Rates::of(app.config());
         Self {
-            app,
+            app: app.apart(),
             state: State::Waiting(Box::new(info)),
             calls: Calls::default(),
+            is_last: false,
+            is_crowded: false,
             farewell: None,
             rates,
             _seat: seat,
@@ -94,9 +105,9 @@ impl Caller {
         self.connection().is_some()
     }
 
-    /// Tells whether the client has as many open calls as it may.
+    /// Tells whether the client has as many open calls as it may, or answers to take first.
     pub(super) fn is_busy(&self) -> bool {
-        self.calls.len() >= self.app.config().max_open_calls.max(1)
+        self.is_crowded || self.calls.len() >= self.app.config().max_open_calls.max(1)
     }
 
     /// Counts a message that came; an error when the client sends more of them than it may.
@@ -111,35 +122,58 @@ impl Caller {
         rates.map_or(Ok(()), |rates| rates.bytes(n, self.app.config()))
     }
 
-    /// Adds a call that runs; the frame that it resolves to goes to the client.
-    pub(super) fn begin(&mut self, answer: impl Future<Output = Option<Bytes>> + Send + 'static) {
+    /// Runs a call; `write` makes the frame that its client gets.
+    ///
+    /// One that waits for nothing is answered at once.
+    pub(super) fn call<W>(&mut self, context: Box<HookContext>, write: W)
+    where
+        W: FnOnce(&App, Result<Answer>) -> Option<Bytes> + Send + 'static,
+    {
+        let run = self.app.run(context);
+        if let Run::Done(ran) = run {
+            let frame = write(&self.app, app::answer(ran));
+            frame.into_iter().for_each(|frame| self.answer(frame));
+            return;
+        }
+        let app = self.app.clone();
+        let answer = async move { write(&app, app::answer(run.end().await)) };
         self.calls.push(answer.boxed());
     }
 
-    pub(super) fn send(&self, frame: Bytes) {
-        if let Some(connection) = self.connection() {
-            connection.send(frame);
+    /// Answers the client; the task that polls this empties the outbox next.
+    pub(super) fn answer(&mut self, frame: Bytes) {
+        if let State::Connected(connection) = &self.state {
+            let piece = Piece::one(frame);
+            self.is_crowded = connection.outbox().answer(piece, self.is_last);
         }
     }
 
-    /// Puts the answers of calls that are done into the outbox, which the task that polls this empties next: it need not be
-    /// woken for them.
+    /// Lets more be asked for: the socket was given what it takes.
+    pub(super) fn go_on(&mut self) {
+        self.is_crowded = false;
+    }
+
+    /// Notes whether more has come behind the message that is taken next: its answer waits for the others then.
+    pub(super) fn is_last(&mut self, is_last: bool) {
+        self.is_last = is_last;
+    }
+
+    /// Answers the calls that have waited and are done.
     pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) {
-        if let (1.., Some(connection)) = (self.calls.len(), self.connection()) {
-            connection.outbox().let_sleep();
-        }
+        self.is_last = self.calls.len() == 1;
         while let Poll::Ready(answer) = self.calls.poll_answer(cx) {
-            answer.into_iter().for_each(|frame| self.send(frame));
+            answer.into_iter().for_each(|frame| self.answer(frame));
         }
     }
 
     /// Moves everything that waits in the outbox into `frames`; lends the outbox the socket while nothing does.
     pub(super) fn poll_frames(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         frames: &mut Vec<Bytes>,
         socket: &mut Option<Sender>,
     ) -> Poll<Drained> {
+        self.go_on();
         self.connection().map_or(Poll::Pending, |connection| {
             connection.outbox().poll_drain_or_lend(cx, frames, socket)
         })

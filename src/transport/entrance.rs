@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use axum::Router;
@@ -43,6 +44,7 @@ pub(crate) struct Entrance {
     slots: Arc<Semaphore>,
     /// Requests that are not answered yet.
     requests: Tasks,
+    is_closed: AtomicBool,
     addresses: Addresses,
 }
 
@@ -54,6 +56,7 @@ impl Default for Entrance {
             fallback: None,
             slots: Arc::new(Semaphore::new(0)),
             requests: Tasks::default(),
+            is_closed: AtomicBool::new(false),
             addresses: Addresses::default(),
         }
     }
@@ -91,7 +94,8 @@ impl Entrance {
     /// left.
     pub(crate) async fn close(&self, deadline: Duration) -> usize {
         let left = self.requests.finished(deadline).await;
-        self.requests.cancel();
+        self.is_closed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         if left > 0 {
             return left;
         }
@@ -102,7 +106,9 @@ impl Entrance {
     /// Counts a request until the token is dropped; `None` when the entrance is closed.
     pub(super) fn begin(&self) -> Option<TaskTrackerToken> {
         let token = self.requests.token();
-        (!self.requests.is_cancelled()).then_some(token)
+        // Who closes sees the token, or this sees that it is closed; a lock for that would be shared by all threads.
+        fence(Ordering::SeqCst);
+        (!self.is_closed.load(Ordering::Relaxed)).then_some(token)
     }
 
     /// Waits for a place for one more connection.

@@ -179,7 +179,7 @@ impl Handshake {
             limits: self.app.config().outbox,
             interest,
         };
-        Caller::new(self.app, info, self.seat)
+        Caller::new(&self.app, info, self.seat)
     }
 }
 

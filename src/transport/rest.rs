@@ -18,14 +18,14 @@ use futures_util::FutureExt;
 use http::{Request, Uri};
 use serde_json::json;
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::error::{Error, Result};
 use crate::service::{Route, unsupported};
 
 /// Answers a request whose path belongs to a service.
 pub(super) fn answer(
     app: &App,
-    route: Route,
+    route: Route<'_>,
     request: Request<Body>,
 ) -> impl Future<Output = Response> + Send {
     let compat = app.config().feathers_compat;
@@ -56,7 +56,7 @@ pub(super) fn unknown_url(app: &App, uri: &Uri) -> Response {
 }
 
 /// Express reads the body before it looks at the verb, so a bad body is the first thing that can be wrong.
-async fn call(app: &App, mut route: Route, request: Request<Body>) -> Result<Response> {
+async fn call(app: &App, mut route: Route<'_>, request: Request<Body>) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let id = route.take_id();
     let named = request::named_method(&parts.headers);
@@ -69,9 +69,9 @@ async fn call(app: &App, mut route: Route, request: Request<Body>) -> Result<Res
     if is_standard_by_name || !route.entry.offers(method.as_str()) {
         return Err(unsupported(method.as_str()));
     }
-    let mut context = app.asked(route, method.clone());
+    let params = request::params(app, route.params, parts);
+    let mut context = app.asked(route.entry, method.clone(), params);
     request::fill(&mut context, id, data);
-    request::complete(app, &mut context.params, parts);
-    let reply = app.invoke(context).await?;
-    Ok(response::reply(&method, reply))
+    let answer = app::answer(app.run(context).end().await)?;
+    Ok(response::reply(&method, answer))
 }

@@ -134,12 +134,19 @@ impl Wake for Wakes {
     }
 }
 
-/// Both ways in which a piece is written at once.
-const WAYS: [fn(&Outbox, &Piece) -> bool; 2] = [Outbox::write, |outbox, piece| {
-    let held = outbox.hold(piece.clone());
-    outbox.flush();
-    held != Held::Refused
-}];
+/// All ways in which a piece is written at once.
+const WAYS: [fn(&Outbox, &Piece) -> bool; 3] = [
+    Outbox::write,
+    |outbox, piece| {
+        let held = outbox.hold(piece.clone());
+        outbox.flush();
+        held != Held::Refused
+    },
+    |outbox, piece| {
+        outbox.answer(piece.clone(), true);
+        outbox.closed().is_none()
+    },
+];
 
 async fn reads(client: &mut TcpStream, expected: &[u8]) {
     let mut read = vec![0; expected.len()];
@@ -199,6 +206,29 @@ async fn an_answer_behind_what_is_held_wakes_the_writer() {
     assert_eq!(wakes.0.load(Relaxed), 1);
     assert!(outbox.poll_drain(&mut cx, &mut frames).is_ready());
     assert_eq!(frames, ["event", "answer"]);
+}
+
+#[tokio::test]
+async fn an_answer_is_written_at_once_or_waits_for_those_behind_it_and_wakes_nobody() {
+    let (mut client, outbox) = lent().await;
+    let wakes = Arc::new(Wakes::default());
+    let waker = Arc::clone(&wakes).into();
+    let answer = |text: &'static str, is_last| outbox.answer(Piece::one(text.into()), is_last);
+    let found = outbox.poll_drain(&mut Context::from_waker(&waker), &mut Vec::new());
+    assert!(found.is_pending());
+    let mut socket = outbox.reclaim(&mut Vec::new());
+    assert!(lend(&outbox, &mut socket).0.is_pending());
+    answer("a", true);
+    reads(&mut client, b"a").await;
+    answer("b", false);
+    answer("c", true);
+    assert_eq!(client.try_read(&mut [0]).unwrap_err().kind(), WouldBlock);
+    assert_eq!(drain(&outbox).1, ["b", "c"]);
+    outbox.close(CloseReason::Revoked);
+    let woken = wakes.0.load(Relaxed);
+    answer("d", true);
+    assert_eq!(drain(&outbox).1, [""; 0]);
+    assert_eq!(woken, wakes.0.load(Relaxed));
 }
 
 #[tokio::test]

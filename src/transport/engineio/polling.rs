@@ -211,7 +211,7 @@ impl Polling {
             return Ok(());
         }
         if self.frames.is_empty() {
-            let caller = self.client.caller();
+            let caller = self.client.caller_mut();
             let _ = caller.poll_frames(cx, &mut self.frames, &mut None);
         }
         let body = match self.frames.is_empty() {

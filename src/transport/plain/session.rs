@@ -10,7 +10,6 @@ use super::encoding::Encoding;
 use crate::app::App;
 use crate::connections::CloseReason;
 use crate::error::{Error, Result};
-use crate::hooks::HookContext;
 use crate::json::elements::Elements;
 use crate::service::Answer;
 use crate::transport::caller::Caller;
@@ -69,12 +68,14 @@ impl Session {
         let connection = self.caller.connection().ok_or(malformed)?;
         match arguments::call(app, connection, &request.method, request.arguments) {
             Ok(call) => {
-                let answer = invoke(app.clone(), (id, encoding), call);
-                self.caller.begin(answer);
+                let write = move |app: &App, outcome| answer(app, (id, encoding), outcome);
+                self.caller.call(call, write);
             }
             Err(error) => {
                 let frame = answer(app, (id, encoding), Err(error));
-                frame.into_iter().for_each(|frame| self.caller.send(frame));
+                frame
+                    .into_iter()
+                    .for_each(|frame| self.caller.answer(frame));
             }
         }
         Ok(())
@@ -129,11 +130,6 @@ fn call_id(id: Value) -> Option<CallId> {
         Value::Null => Some(None),
         id => id.as_u64().filter(|id| *id <= MAX_ID).map(Some),
     }
-}
-
-async fn invoke(app: App, to: (CallId, Encoding), context: Box<HookContext>) -> Option<Bytes> {
-    let outcome = app.invoke(context).await;
-    answer(&app, to, outcome)
 }
 
 /// Writes `[id, null, result]` or `[id, error]`.

@@ -1,9 +1,11 @@
 //! From the head of a request to a call.
 
 use std::borrow::Cow;
+use std::mem;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
+use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -57,27 +59,36 @@ pub(super) fn fill(context: &mut HookContext, id: Option<Id>, data: Json) {
     }
 }
 
-/// Completes the params of a call; the app's own code has the last word.
-pub(super) fn complete(app: &App, params: &mut Params, parts: Parts) {
-    params.query = query::parse(parts.uri.query().unwrap_or_default());
-    params.provider = Some("rest");
-    params.trace = TraceContext::of(&parts.headers);
-    if app.entrance().has_own_code() {
-        params.headers = parts.headers.clone().into();
-        params.extensions = parts.extensions.clone();
-        app.entrance().complete(&parts, params);
-    } else {
-        params.headers = parts.headers.into();
-        params.extensions = parts.extensions;
+/// Makes the params of a call; the app's own code has the last word.
+pub(super) fn params(app: &App, route: Map<String, Value>, mut parts: Parts) -> Params {
+    let has_own_code = app.entrance().has_own_code();
+    let kept = has_own_code.then(|| (parts.headers.clone(), parts.extensions.clone()));
+    let (headers, extensions) = kept.unwrap_or_else(|| {
+        (
+            mem::take(&mut parts.headers),
+            mem::take(&mut parts.extensions),
+        )
+    });
+    let mut params = Params {
+        query: query::parse(parts.uri.query().unwrap_or_default()),
+        route,
+        provider: Some("rest"),
+        trace: TraceContext::of(&headers),
+        headers: headers.into(),
+        connection: None,
+        properties: Map::new(),
+        extensions: extensions.into(),
+    };
+    if has_own_code {
+        app.entrance().complete(&parts, &mut params);
     }
+    params
 }
 
 static SERVICE_METHOD: HeaderName = HeaderName::from_static("x-service-method");
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::stores::Memory;
 
@@ -114,7 +125,8 @@ mod tests {
     async fn what_a_method_does_not_take_is_left_out() {
         let app = App::builder().service("x", Memory::new()).build().unwrap();
         let made = |method| {
-            let mut context = app.asked(app.routes().lookup("x").unwrap(), method);
+            let entry = app.routes().lookup("x").unwrap().entry;
+            let mut context = app.asked(entry, method, Params::default());
             fill(&mut context, Some("7".into()), Value::Bool(true).into());
             let data = context.given_text(false);
             (context.id, data.into_value())

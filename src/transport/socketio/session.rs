@@ -8,7 +8,8 @@ use super::format;
 use super::packet::{Body, Packet, ROOT};
 use crate::app::App;
 use crate::connections::CloseReason;
-use crate::hooks::HookContext;
+use crate::error::Result;
+use crate::service::Answer;
 use crate::transport::Handshake;
 use crate::transport::caller::Caller;
 use crate::transport::engineio::session_id;
@@ -104,22 +105,19 @@ impl Session {
             (Request::Ignored, _) => app.counters().count_ignored_event(),
             (Request::Refused(_), None) => {}
             (Request::Refused(error), Some(ack)) => {
-                let frame = format::error(ack, &error, app.config().feathers_compat);
-                self.caller.send(frame);
+                self.caller.answer(answer(app, ack, Err(error)));
             }
             (Request::Call(context), ack) => {
-                let answer = invoke(app.clone(), ack, context);
-                self.caller.begin(answer);
+                let write = move |app: &App, outcome| Some(answer(app, ack?, outcome));
+                self.caller.call(context, write);
             }
         }
     }
 }
 
-async fn invoke(app: App, ack: Option<u64>, context: Box<HookContext>) -> Option<Bytes> {
-    let outcome = app.invoke(context).await;
-    let ack = ack?;
-    Some(match outcome {
-        Ok(reply) => format::result(ack, reply),
+fn answer(app: &App, ack: u64, outcome: Result<Answer>) -> Bytes {
+    match outcome {
+        Ok(answer) => format::result(ack, answer),
         Err(error) => format::error(ack, &error, app.config().feathers_compat),
-    })
+    }
 }

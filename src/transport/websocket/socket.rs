@@ -124,7 +124,7 @@ impl<P: Party> Socket<P> {
             let frames = self.writer.frames_mut();
             match self
                 .party
-                .caller()
+                .caller_mut()
                 .poll_frames(cx, frames, self.io.sender_mut())
             {
                 Poll::Ready(Drained::Frames) => {}
@@ -138,8 +138,10 @@ impl<P: Party> Socket<P> {
     }
 
     /// Sees an end also while the socket takes nothing, which is when a client becomes a slow one.
-    fn wait(&self, cx: &mut Context<'_>) -> Result<(), Closing> {
-        match self.party.caller().poll_closed(cx) {
+    fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Closing> {
+        let caller = self.party.caller_mut();
+        caller.go_on();
+        match caller.poll_closed(cx) {
             Poll::Ready(reason) => Err(reason.into()),
             Poll::Pending => Ok(()),
         }
@@ -177,7 +179,10 @@ impl<P: Party> Socket<P> {
                 self.writer.push(replies.into());
             }
             match message {
-                Some(message) => self.receive(message)?,
+                Some(message) => {
+                    self.party.caller_mut().is_last(bytes.is_empty());
+                    self.receive(message)?;
+                }
                 None => return Ok(()),
             }
         }

@@ -1,16 +1,20 @@
 //! Calls and their answers.
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use wingbeat::error::ErrorName;
 use wingbeat::hooks::RegisterHooks;
 use wingbeat::{App, Config, Error, Memory, Method};
 
-use crate::support::Node;
 use crate::support::http::Request;
 use crate::support::plain::{PlainClient, request, with_header};
 use crate::support::services::Echo;
 use crate::support::socket::{Heard, attach};
+use crate::support::{Node, within};
 
 async fn node() -> Node {
     let builder = App::builder()
@@ -253,4 +257,23 @@ async fn the_path_is_a_setting_and_a_service_goes_before() {
     config.websocket_path = "ws".to_owned();
     let problem = App::builder().config(config).build().unwrap_err();
     assert_eq!(problem.to_string(), "'ws' is no path: it begins with '/'");
+}
+
+/// More answers than an outbox holds are no sign of a slow client as long as the socket takes them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_may_ask_for_much_at_once() {
+    let node = node().await;
+    let messages = node.app.service_at("messages");
+    let text = "x".repeat(6 << 10);
+    messages.create(json!({ "text": text })).await.unwrap();
+    let mut stream = PlainClient::connect(node.addr).await.into_stream();
+    // `[1,"get","messages",0]`, masked with zeros.
+    let call = b"\x81\x96\x00\x00\x00\x00[1,\"get\",\"messages\",0]";
+    within(stream.write_all(&call.repeat(200))).await.unwrap();
+    let mut client = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    for _ in 0..200 {
+        let answer = within(client.next()).await.unwrap().unwrap();
+        assert!(answer.len() > text.len());
+    }
+    assert_eq!(node.app.stats().closed_slow, 0);
 }
