@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -28,6 +28,8 @@ type OfService = Vec<(Arc<str>, Arc<Vec<(Scope, Listener)>>)>;
 #[derive(Default)]
 pub(crate) struct Listeners {
     table: RwLock<Vec<OfService>>,
+    /// Whether there is one at all: to ask takes no lock, which all threads would share.
+    has_some: AtomicBool,
     panics: AtomicU64,
     misfits: AtomicU64,
 }
@@ -43,6 +45,7 @@ impl Listeners {
             Some((_, listeners)) => Arc::make_mut(listeners).push((scope, listener)),
             None => of_service.push((event.into(), Arc::new(vec![(scope, listener)]))),
         }
+        self.has_some.store(true, Ordering::Release);
     }
 
     /// Calls every listener of the event, in the order in which they were added.
@@ -67,6 +70,9 @@ impl Listeners {
     }
 
     fn find(&self, place: usize, event: &str) -> Option<Arc<Vec<(Scope, Listener)>>> {
+        if !self.has_some.load(Ordering::Acquire) {
+            return None;
+        }
         let table = self.table.read();
         let mut of_service = table.get(place)?.iter();
         let (_, listeners) = of_service.find(|(name, _)| **name == *event)?;

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::response::Response;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -104,7 +106,7 @@ async fn accept_all(app: &App, listener: &TcpListener) -> Infallible {
             slot,
         };
         let requests = Requests {
-            service: app.http_service(),
+            service: app.apart().http_service(),
             addr: ClientAddr(addr),
             hang_up: HangUp::default(),
         };
@@ -150,21 +152,35 @@ async fn converse(app: App, io: ClientIo, requests: Requests) {
         .serve_connection(io, requests)
         .with_upgrades();
     tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = hang_up.wanted() => Ok(()),
-        () = app.draining() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = hang_up.wanted() => Ok(()),
-                () = flushed_or_late(&app) => Ok(()),
+    // Each is looked at when it has something to say, and not with every request.
+    let mut orders = FuturesUnordered::new();
+    orders.push(hang_up.wanted().map(|()| Order::HangUp).boxed());
+    orders.push(app.draining().map(|()| Order::Finish).boxed());
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                }
+                return;
+            }
+            order = orders.next() => match order {
+                Some(Order::Finish) => {
+                    connection.as_mut().graceful_shutdown();
+                    orders.push(flushed_or_late(&app).map(|()| Order::HangUp).boxed());
+                }
+                Some(Order::HangUp) | None => return,
             }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
     }
+}
+
+/// What a connection is told from elsewhere.
+enum Order {
+    /// To answer what is asked, and then to end.
+    Finish,
+    HangUp,
 }
 
 /// Resolves when a client that does not read its last answer has had its time.

@@ -1,10 +1,12 @@
 //! From the body of a request to data (feathers.md §1.4).
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, poll};
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -39,7 +41,12 @@ pub(super) async fn read(
         let text = coding.receive(headers, body, config.max_body).await?;
         format.parse(text, takes_text)
     };
-    let in_time = timeout(config.body_timeout, read).await;
+    let mut read = pin!(read);
+    // Nearly all bodies are there with their heads, and need no timer.
+    let in_time = match poll!(read.as_mut()) {
+        Poll::Ready(read) => Ok(read),
+        Poll::Pending => timeout(config.body_timeout, read).await,
+    };
     in_time
         .unwrap_or_else(|_| Err(Error::new(ErrorName::Timeout, "the body came too slowly")))
         .map_err(|error| in_words_of_feathers(error, config.feathers_compat))
@@ -53,7 +60,7 @@ enum Format {
 
 impl Format {
     fn of(content_type: &str) -> Option<Self> {
-        let media_type = content_type.split(';').next()?.trim();
+        let media_type = split(content_type).0.trim();
         if media_type.eq_ignore_ascii_case("application/json") {
             Some(Self::Json)
         } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -101,9 +108,16 @@ fn check_charset(content_type: &str) -> Result<()> {
     }
 }
 
+/// Splits a media type from its parameters.
+fn split(content_type: &str) -> (&str, Option<&str>) {
+    match content_type.split_once(';') {
+        Some((media_type, parameters)) => (media_type, Some(parameters)),
+        None => (content_type, None),
+    }
+}
+
 fn charset(content_type: &str) -> Option<&str> {
-    let mut parameters = content_type.split(';').skip(1);
-    parameters.find_map(|parameter| {
+    split(content_type).1?.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let is_charset = name.trim().eq_ignore_ascii_case("charset");
         is_charset.then(|| value.trim().trim_matches('"'))
@@ -134,6 +148,9 @@ pub(in crate::transport) async fn receive(
             return Err(too_large());
         }
         received.extend_from_slice(&piece);
+        if pieces.is_end_stream() {
+            break;
+        }
     }
     // It may be kept for long.
     Ok(received.into_boxed_slice().into())
