@@ -9,8 +9,8 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `WINGBEAT_BENCH_CONNECTIONS` | `32` | clients; each asks again when it has its answers |
-//! | `WINGBEAT_BENCH_IN_FLIGHT` | `1` | requests that a client sends in one piece before it waits for their answers |
-//! | `WINGBEAT_BENCH_SECONDS` | `4` | length of each measurement |
+//! | `WINGBEAT_BENCH_IN_FLIGHT` | `1,2,16` | requests that a client sends in one piece before it waits for their answers; a table for each |
+//! | `WINGBEAT_BENCH_SECONDS` | `2` | length of each measurement |
 //! | `WINGBEAT_BENCH_ROUNDS` | `3` | how often all take their turn; the table shows medians |
 //! | `TOKIO_WORKER_THREADS` | one per core | threads of wingbeat, as for every Tokio program |
 //!
@@ -75,14 +75,18 @@ fn main() -> ExitCode {
 
 /// Cargo passes `--bench` to benches alone; without it this is a test.
 fn bench(is_bench: bool) -> Outcome<()> {
-    let plan = if is_bench {
+    let plans = if is_bench {
         Plan::from_env()?
     } else {
-        Plan::short()
+        vec![Plan::short()]
     };
-    report::head(&plan);
+    plans.iter().try_for_each(measured)
+}
+
+fn measured(plan: &Plan) -> Outcome<()> {
+    report::head(plan);
     let rounds = (0..plan.rounds)
-        .map(|_| measure::round(&plan))
+        .map(|_| measure::round(plan))
         .collect::<Outcome<Vec<_>>>()?;
     report::table(&rounds);
     Ok(())

@@ -60,12 +60,18 @@ pub(crate) fn round(plan: &Plan) -> Outcome<Vec<Measured>> {
 }
 
 impl Plan {
-    /// Reads the plan of a bench.
-    pub(crate) fn from_env() -> Outcome<Self> {
+    /// Reads the plans of a bench.
+    pub(crate) fn from_env() -> Outcome<Vec<Self>> {
+        let in_flight: String = setting("WINGBEAT_BENCH_IN_FLIGHT", "1,2,16".to_owned())?;
+        in_flight.split(',').map(Self::with).collect()
+    }
+
+    fn with(in_flight: &str) -> Outcome<Self> {
+        let in_flight = in_flight.trim().parse();
         Ok(Self {
             connections: setting("WINGBEAT_BENCH_CONNECTIONS", 32)?,
-            in_flight: setting("WINGBEAT_BENCH_IN_FLIGHT", 1)?,
-            time: Duration::from_secs_f64(setting("WINGBEAT_BENCH_SECONDS", 4.0)?),
+            in_flight: in_flight.map_err(|_| "WINGBEAT_BENCH_IN_FLIGHT is no list of numbers")?,
+            time: Duration::from_secs_f64(setting("WINGBEAT_BENCH_SECONDS", 2.0)?),
             rounds: setting("WINGBEAT_BENCH_ROUNDS", 3)?,
         })
     }

@@ -40,7 +40,7 @@ pub(crate) fn table(rounds: &[Vec<Measured>]) {
         .flatten()
         .map(|of| [of.wingbeat, of.feathers, of.floor]);
     let answers: f64 = loads.flatten().map(|load| load.requests).sum();
-    println!("\n{answers:.0} answers checked: each has its status and its bytes");
+    println!("\n{answers:.0} answers checked: each has its status and its bytes\n");
 }
 
 fn kind(rounds: &[Vec<Measured>], transport: Transport, method: Method) {
