@@ -45,9 +45,10 @@ fn returns(encoding: Encoding, request: &Request<'_>) {
         Payload::Binary(bytes) => Message::binary(bytes.to_vec()),
     });
     let read = read.expect("an answer is one frame");
-    // With the answer around them the arguments may be too deep; and the last digit of a fraction may be another one.
+    // With the answer around them the arguments may be too deep, with something innermost or with an empty list there; and the
+    // last digit of a fraction may be another one.
     let Ok(read) = encoding.read(&read) else {
-        return assert_eq!(depth(&answer), DEPTH);
+        return assert!(depth(&answer) >= DEPTH - 1);
     };
     let read: Value = read.collect();
     let has_fraction = !holds(&answer, &|value| !value.is_f64());
