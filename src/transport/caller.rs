@@ -154,7 +154,7 @@ impl Caller {
     }
 
     /// Notes whether more has come behind the message that is taken next: its answer waits for the others then.
-    pub(super) fn is_last(&mut self, is_last: bool) {
+    pub(super) fn set_last(&mut self, is_last: bool) {
         self.is_last = is_last;
     }
 

@@ -180,7 +180,7 @@ impl<P: Party> Socket<P> {
             }
             match message {
                 Some(message) => {
-                    self.party.caller_mut().is_last(bytes.is_empty());
+                    self.party.caller_mut().set_last(bytes.is_empty());
                     self.receive(message)?;
                 }
                 None => return Ok(()),
